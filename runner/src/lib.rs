@@ -1,1 +1,15 @@
-//! placeholder
+//! Runs one WebAssembly job on this machine: fetch → prepare → execute → publish → report. Knows no Kubernetes.
+//!
+//! | file | lives here |
+//! |---|---|
+//! | `attempt` | the straight line from a task to its `Report` |
+//! | `fetch`, `fetch/*` | a source → verified bytes in the store |
+//! | `store` | content-addressed files: temporary → verified → final name |
+//! | `mounts` | the directories a guest sees, built from the store by links |
+//! | `prepare`, `prepare/*` | bytes → checked imports → compiled module, cached |
+//! | `zygote`, `worker` | the processes a guest runs in |
+//! | `sandbox`, `sandbox/*` | the only code that drives wasmtime |
+//! | `publish`, `publish/*` | output directory → manifest and result location |
+
+pub mod failure;
+pub mod fetch;
