@@ -1,0 +1,190 @@
+//! What travels between the supervisor, the zygote and its workers: orders down, events up, framed JSON with file descriptors.
+//!
+//! Both ends treat the other's bytes as hostile: frames are bounded and decoded strictly.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use crds::reason::Reason;
+use crds::report::{ModuleKind, NetworkDenied};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recvmsg,
+    sendmsg,
+};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// Largest frame: 256 KiB of arguments and as much environment, escaped, fit.
+const LARGEST_FRAME: usize = 4 << 20;
+/// Most descriptors that travel with one frame.
+const MOST_DESCRIPTORS: usize = 4;
+
+/// One guest to run. Its descriptors: compiled module, stdin, stdout, stderr.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Order {
+    pub(crate) kind: ModuleKind,
+    pub(crate) entrypoint: Option<String>,
+    /// `argv`, the program's name first.
+    pub(crate) args: Vec<String>,
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) preopens: Vec<Preopen>,
+    pub(crate) limits: OrderLimits,
+}
+
+/// What the guest may use at most.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OrderLimits {
+    /// Bytes of linear memories and tables together.
+    pub(crate) memory_bytes: u64,
+    pub(crate) fuel: Option<u64>,
+    pub(crate) max_stack_bytes: u64,
+    pub(crate) max_table_elements: u64,
+    /// Bytes of the largest file it may write.
+    pub(crate) largest_file_bytes: u64,
+}
+
+/// A directory of this machine that the guest sees.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Preopen {
+    pub(crate) host: String,
+    pub(crate) guest: String,
+    pub(crate) writable: bool,
+}
+
+/// What a worker tells while and after its guest runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Event {
+    /// Guest code starts now: the deadline counts from here.
+    Started,
+    /// First refused network call of this name.
+    NetworkDenied(String),
+    /// Linear memory and tables reached this many bytes (told when doubled, so that a killed guest has a figure).
+    Grew(u64),
+    Ended(Ending),
+}
+
+/// How the guest ended, and what it used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ending {
+    pub(crate) how: How,
+    pub(crate) network_denied: Vec<NetworkDenied>,
+    pub(crate) peak_memory_bytes: u64,
+    /// Bytes in all that the guest asked for when growth was last refused.
+    pub(crate) refused_bytes: Option<u64>,
+    pub(crate) fuel_consumed: Option<u64>,
+    pub(crate) instantiate_microseconds: u64,
+    pub(crate) run_microseconds: u64,
+}
+
+/// How a guest's code came to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum How {
+    /// It returned, or exited with its own number.
+    Exited(i32),
+    Trapped {
+        trap: String,
+        backtrace: Vec<String>,
+    },
+    OutOfFuel,
+    /// It could not be instantiated within its memory limit.
+    MemoryLimit(String),
+    /// It never ran, and why.
+    Refused {
+        reason: Reason,
+        message: String,
+    },
+}
+
+/// What the zygote tells the supervisor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Birth {
+    /// A worker waits for its order. Its descriptors: its end of the socket, its pidfd.
+    Ready { pid: i32 },
+    /// A worker is gone and reaped.
+    Exited { pid: i32, status: ExitStatus, cpu_milliseconds: u64, peak_resident_bytes: u64 },
+    /// No worker could be forked.
+    NotForked(String),
+}
+
+/// How a worker process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum ExitStatus {
+    Code(i32),
+    Signal(i32),
+}
+
+/// Sends one frame with its descriptors.
+pub(crate) fn send(socket: impl AsFd, message: &impl Serialize, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let body = serde_json::to_vec(message)?;
+    if body.len() > LARGEST_FRAME {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("a frame of {} bytes is too large", body.len())));
+    }
+    let mut frame = u32::try_from(body.len()).expect("bounded above").to_le_bytes().to_vec();
+    frame.extend_from_slice(&body);
+
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !descriptors.is_empty() {
+        ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
+    }
+    let mut sent = sendmsg(&socket, &[IoSlice::new(&frame)], &mut ancillary, SendFlags::NOSIGNAL)?;
+    while sent < frame.len() {
+        sent += match rustix::net::send(&socket, &frame[sent..], SendFlags::NOSIGNAL) {
+            Err(rustix::io::Errno::INTR) => 0,
+            other => other?,
+        };
+    }
+    Ok(())
+}
+
+/// Receives one frame with its descriptors; `None` at the end of the stream.
+pub(crate) fn receive<T: DeserializeOwned>(socket: impl AsFd) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
+    let mut length = [0; 4];
+    let Some(descriptors) = receive_first(&socket, &mut length)? else { return Ok(None) };
+    let length = u32::from_le_bytes(length) as usize;
+    if length > LARGEST_FRAME {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a frame of {length} bytes is too large")));
+    }
+    let mut body = vec![0; length];
+    receive_exact(&socket, &mut body)?;
+    Ok(Some((serde_json::from_slice(&body)?, descriptors)))
+}
+
+/// Fills `length`, keeping the descriptors that came with its first byte.
+fn receive_first(socket: impl AsFd, length: &mut [u8; 4]) -> io::Result<Option<Vec<OwnedFd>>> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let received = loop {
+        match recvmsg(&socket, &mut [IoSliceMut::new(length)], &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
+            Err(rustix::io::Errno::INTR) => {}
+            other => break other?,
+        }
+    };
+    if received.bytes == 0 {
+        return Ok(None);
+    }
+    if received.flags.contains(ReturnFlags::CTRUNC) {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "too many descriptors in one frame"));
+    }
+    let mut descriptors = Vec::new();
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(received) = message {
+            descriptors.extend(received);
+        }
+    }
+    receive_exact(&socket, &mut length[received.bytes..])?;
+    Ok(Some(descriptors))
+}
+
+fn receive_exact(socket: impl AsFd, mut rest: &mut [u8]) -> io::Result<()> {
+    while !rest.is_empty() {
+        match rustix::net::recv(&socket, &mut *rest, RecvFlags::empty()) {
+            Ok((0, _)) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok((received, _)) => rest = &mut rest[received..],
+            Err(rustix::io::Errno::INTR) => {}
+            Err(other) => return Err(other.into()),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! What a caller hands to the runner: one attempt of one job, with the places its streams and files go to.
+//!
+//! Decides nothing; `attempt` carries it out.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crds::job::WhatToRun;
+
+use crate::fetch::Progress;
+
+/// One attempt.
+#[derive(Debug)]
+pub struct Task {
+    pub identity: Identity,
+    pub what: WhatToRun,
+    /// Files and directories of this machine that stand in for sources: only the command line has them.
+    pub local: LocalSources,
+    /// Stands in for `what.stdin` when set.
+    pub stdin: Option<File>,
+    /// Where the guest's stdout and stderr go as they come, besides their tails in the report.
+    pub stdout: Sink,
+    pub stderr: Sink,
+    /// Directory that gets one subdirectory for each output that holds files, named after it; the only one's files directly where
+    /// `flatten_single_output` is set. Created when needed.
+    pub output_directory: PathBuf,
+    pub flatten_single_output: bool,
+    pub observer: Arc<Observer>,
+}
+
+/// Which run of which job this is. Names of the guest's variables and of published prefixes come from here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub namespace: String,
+    pub name: String,
+    pub run: i64,
+    pub index: i64,
+    pub attempt: i64,
+    /// 128 random bits in hex.
+    pub fence: String,
+}
+
+/// Sources on this machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LocalSources {
+    /// The module's file; `what.module` then names no source.
+    pub module: Option<PathBuf>,
+    /// By input name: a file or directory; that input then names no source.
+    pub inputs: BTreeMap<String, PathBuf>,
+}
+
+/// Where a stream of the guest goes.
+#[derive(Debug)]
+pub enum Sink {
+    /// Only its tail is kept.
+    Tail,
+    /// Written to this file (or terminal, or pipe) as it comes.
+    File(File),
+}
+
+/// Where an attempt stands, for whoever shows it. Written by the runner, read by anybody at any time.
+#[derive(Debug, Default)]
+pub struct Observer {
+    pub progress: Progress,
+    stage: std::sync::atomic::AtomicU8,
+}
+
+/// Where an attempt stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    Waiting,
+    Fetching,
+    Preparing,
+    Running,
+    Publishing,
+    Ended,
+}
+
+// === impl Observer ===
+
+impl Observer {
+    const STAGES: [Stage; 6] =
+        [Stage::Waiting, Stage::Fetching, Stage::Preparing, Stage::Running, Stage::Publishing, Stage::Ended];
+
+    pub fn stage(&self) -> Stage {
+        Self::STAGES[usize::from(self.stage.load(std::sync::atomic::Ordering::Relaxed))]
+    }
+
+    pub(crate) fn enter(&self, stage: Stage) {
+        self.stage.store(stage as u8, std::sync::atomic::Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,75 @@
+//! A forked worker: waits for one order, raises the walls, runs the guest, tells how it ended, and is gone.
+//!
+//! Holds no token, no network, no environment. Its deadline is SIGKILL from the supervisor; it dies with the zygote.
+
+use std::fs::File;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::sync::Arc;
+
+use crds::reason::Reason;
+use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+use wasmtime::Engine;
+
+use crate::order::{Ending, Event, How, Order, receive, send};
+use crate::process::{close_range, exit_now};
+use crate::sandbox::engine::{DEFAULT_STACK_BYTES, Tier, engine};
+use crate::sandbox::run::run;
+use crate::sandbox::wasi::Streams;
+use crate::walls;
+
+/// A worker's whole life; never returns. Of the zygote's descriptors it keeps its own socket and the standard three.
+pub(crate) fn live(socket: OwnedFd, zygote: Pid, engine: &Engine) -> ! {
+    let own = u32::try_from(socket.as_raw_fd()).unwrap_or(3);
+    if own > 3 {
+        close_range(3, own - 1);
+    }
+    close_range(own + 1, u32::MAX);
+    if set_parent_process_death_signal(Some(Signal::KILL)).is_err() || getppid() != Some(zygote) {
+        exit_now(1);
+    }
+    let order = receive::<Order>(&socket);
+    if let Ok(Some((order, descriptors))) = order {
+        let ending = carry_out(&order, descriptors, &socket, engine);
+        if send(&socket, &Event::Ended(ending), &[]).is_ok() {
+            exit_now(0);
+        }
+    }
+    exit_now(1);
+}
+
+fn carry_out(order: &Order, descriptors: Vec<OwnedFd>, socket: &OwnedFd, shared: &Engine) -> Ending {
+    let refused = |message: String| Ending {
+        how: How::Refused { reason: Reason::WorkerKilled, message },
+        network_denied: Vec::new(),
+        peak_memory_bytes: 0,
+        refused_bytes: None,
+        fuel_consumed: None,
+        instantiate_microseconds: 0,
+        run_microseconds: 0,
+    };
+    let Ok([compiled, stdin, stdout, stderr]) = <[OwnedFd; 4]>::try_from(descriptors) else {
+        return refused("the order came without its four descriptors".to_owned());
+    };
+    if let Err(message) = walls::raise(&order.limits) {
+        return refused(message);
+    }
+    let own = (order.limits.fuel.is_some() || order.limits.max_stack_bytes != DEFAULT_STACK_BYTES)
+        .then(|| engine(Tier::Optimized, order.limits.fuel.is_some(), order.limits.max_stack_bytes))
+        .transpose();
+    let own = match own {
+        Ok(own) => own,
+        Err(error) => return refused(format!("failed to set up the engine: {error:#}")),
+    };
+    let Ok(teller) = socket.as_fd().try_clone_to_owned().map(Arc::new) else {
+        return refused("no descriptor left".to_owned());
+    };
+    let tell = move |event: Event| {
+        // A supervisor that is gone has closed the socket; the death signal of the zygote follows.
+        let _ = send(&*teller, &event, &[]);
+    };
+    let streams = Streams { stdin: File::from(stdin), stdout: File::from(stdout), stderr: File::from(stderr) };
+    match tokio::runtime::Builder::new_current_thread().enable_time().build() {
+        Ok(runtime) => runtime.block_on(run(own.as_ref().unwrap_or(shared), order, File::from(compiled), streams, tell)),
+        Err(error) => refused(format!("failed to start the guest's clock: {error}")),
+    }
+}
