@@ -13,3 +13,4 @@
 
 pub mod failure;
 pub mod fetch;
+pub mod store;
