@@ -11,6 +11,16 @@
 //! | `sandbox`, `sandbox/*` | the only code that drives wasmtime |
 //! | `publish`, `publish/*` | output directory → manifest and result location |
 
+mod compiler;
 pub mod failure;
 pub mod fetch;
+mod order;
+mod prepare;
+mod process;
+pub mod role;
+mod sandbox;
 pub mod store;
+pub mod task;
+mod walls;
+mod worker;
+mod zygote;

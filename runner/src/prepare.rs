@@ -68,24 +68,24 @@ impl CompiledModules {
     /// # Errors
     /// Why this module cannot run here; `WorkerKilled` where the machine failed.
     pub(crate) async fn prepare(&self, store: &Store, module: &Blob, fuel: bool) -> Result<Prepared, Failure> {
-        if let Some(found) = self.find(&module.digest, fuel) {
+        if let Some(found) = self.find(&module.digest(), fuel) {
             return Ok(found);
         }
-        let key = format!("compile-{}-{fuel}", module.digest.hex());
+        let key = format!("compile-{}-{fuel}", module.digest().hex());
         store
             .once(&key, async {
-                if let Some(found) = self.find(&module.digest, fuel) {
+                if let Some(found) = self.find(&module.digest(), fuel) {
                     return Ok(found);
                 }
-                let tier = if module.size_bytes > BIG_MODULE_BYTES { Tier::Baseline } else { Tier::Optimized };
+                let tier = if module.size_bytes() > BIG_MODULE_BYTES { Tier::Baseline } else { Tier::Optimized };
                 let order = self.order(module, fuel, tier, true);
                 let answer = tokio::task::spawn_blocking(move || attended(&order)).await.unwrap_or_else(|error| Compiled::Failed(error.to_string()));
                 match answer {
-                    Compiled::Done(_) => self.find(&module.digest, fuel).ok_or_else(|| {
-                        Failure::new(Reason::WorkerKilled, format!("the compiled form of {} vanished from {}", module.digest, self.directory.display()))
+                    Compiled::Done(_) => self.find(&module.digest(), fuel).ok_or_else(|| {
+                        Failure::new(Reason::WorkerKilled, format!("the compiled form of {} vanished from {}", module.digest(), self.directory.display()))
                     }),
                     Compiled::Refused { reason, message } => Err(Failure::new(reason, message)),
-                    Compiled::Failed(message) => Err(Failure::new(Reason::WorkerKilled, format!("failed to compile {}: {message}", module.digest))),
+                    Compiled::Failed(message) => Err(Failure::new(Reason::WorkerKilled, format!("failed to compile {}: {message}", module.digest()))),
                 }
             })
             .await
@@ -105,7 +105,7 @@ impl CompiledModules {
         CompileOrder {
             module: module.path().to_owned(),
             directory: self.builds(fuel),
-            name: module.digest.hex(),
+            name: module.digest().hex(),
             tier,
             fuel,
             attended,

@@ -3,6 +3,7 @@
 //! Everything else about processes goes through the standard library and rustix.
 
 use std::io;
+use std::os::fd::AsRawFd;
 
 use crate::order::ExitStatus;
 
@@ -69,4 +70,11 @@ pub(crate) fn close_range(first: u32, last: u32) {
 pub(crate) fn exit_now(code: i32) -> ! {
     // SAFETY: ends the process; nothing runs after it.
     unsafe { libc::_exit(code) }
+}
+
+/// Puts `file` in the place of stdin.
+#[expect(unsafe_code, reason = "replacing a descriptor that others may own has no safe binding")]
+pub(crate) fn replace_stdin(file: &impl AsRawFd) -> io::Result<()> {
+    // SAFETY: stdin is borrowed by nobody at a role's start.
+    if unsafe { libc::dup2(file.as_raw_fd(), 0) } == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

@@ -4,7 +4,7 @@
 
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use crate::process::{close_range, exit_now};
+use crate::process::{close_range, exit_now, replace_stdin};
 use crate::{compiler, zygote};
 
 /// `argv[0]` of the zygote.
@@ -32,7 +32,6 @@ pub fn enter() {
 /// The line to the supervisor, taken out of the place of stdin so that no worker inherits it there.
 fn standard_input() -> std::io::Result<OwnedFd> {
     let socket = std::io::stdin().as_fd().try_clone_to_owned()?;
-    let null = std::fs::File::open("/dev/null")?;
-    rustix::stdio::dup2_stdin(&null)?;
+    replace_stdin(&std::fs::File::open("/dev/null")?)?;
     Ok(socket)
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use crds::job::WhatToRun;
 
@@ -60,11 +61,13 @@ pub enum Sink {
     File(File),
 }
 
-/// Where an attempt stands, for whoever shows it. Written by the runner, read by anybody at any time.
+/// Where an attempt stands, for whoever shows it, and the switch that cancels it. Anybody may hold it, at any time.
 #[derive(Debug, Default)]
 pub struct Observer {
     pub progress: Progress,
-    stage: std::sync::atomic::AtomicU8,
+    stage: AtomicU8,
+    cancel: tokio::sync::Notify,
+    is_cancelled: AtomicBool,
 }
 
 /// Where an attempt stands.
@@ -85,10 +88,27 @@ impl Observer {
         [Stage::Waiting, Stage::Fetching, Stage::Preparing, Stage::Running, Stage::Publishing, Stage::Ended];
 
     pub fn stage(&self) -> Stage {
-        Self::STAGES[usize::from(self.stage.load(std::sync::atomic::Ordering::Relaxed))]
+        Self::STAGES[usize::from(self.stage.load(Ordering::Relaxed))]
+    }
+
+    /// Ends the attempt, wherever it stands, with reason `Cancelled`; its worker is killed.
+    pub fn cancel(&self) {
+        self.is_cancelled.store(true, Ordering::SeqCst);
+        self.cancel.notify_waiters();
+    }
+
+    /// Returns when `cancel` was called.
+    pub(crate) async fn cancelled(&self) {
+        let notified = self.cancel.notified();
+        tokio::pin!(notified);
+        // Registered before the look at the flag, so that no call in between is missed.
+        notified.as_mut().enable();
+        if !self.is_cancelled.load(Ordering::SeqCst) {
+            notified.await;
+        }
     }
 
     pub(crate) fn enter(&self, stage: Stage) {
-        self.stage.store(stage as u8, std::sync::atomic::Ordering::Relaxed);
+        self.stage.store(stage as u8, Ordering::Relaxed);
     }
 }

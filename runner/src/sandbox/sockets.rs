@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use crds::report::NetworkDenied;
 use wasmtime::component::{HasData, Resource, ResourceTable};
-use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddress, IpAddressFamily, Network};
+use wasmtime_wasi::p2::bindings::sockets::network::{self, ErrorCode, IpAddress, IpAddressFamily, Network};
 use wasmtime_wasi::p2::bindings::sockets::{ip_name_lookup, tcp_create_socket, udp_create_socket};
 use wasmtime_wasi::p2::{DynPollable, SocketError, SocketResult};
 
@@ -76,6 +76,24 @@ pub(crate) fn refuse_in_core<T: HasRefusals>(linker: &mut wasmtime::Linker<T>) -
 
 impl HasData for Refused {
     type Data<'a> = RefusedNetwork<'a>;
+}
+
+// What the three interfaces' answers are made of: error codes and a network handle that leads nowhere.
+impl network::Host for RefusedNetwork<'_> {
+    fn convert_error_code(&mut self, error: SocketError) -> wasmtime::Result<ErrorCode> {
+        error.downcast()
+    }
+
+    fn network_error_code(&mut self, _: Resource<wasmtime::Error>) -> wasmtime::Result<Option<ErrorCode>> {
+        Ok(None)
+    }
+}
+
+impl network::HostNetwork for RefusedNetwork<'_> {
+    fn drop(&mut self, network: Resource<Network>) -> wasmtime::Result<()> {
+        self.table.delete(network)?;
+        Ok(())
+    }
 }
 
 impl tcp_create_socket::Host for RefusedNetwork<'_> {

@@ -1,0 +1,234 @@
+//! The straight line: fetch → prepare → execute → publish → `Report`.
+//!
+//! Every ending is a report; nothing here is retried across attempts, and nothing is written but the task's output directory.
+
+mod place;
+mod sources;
+
+use std::fs::File;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crds::job::WhatToRun;
+use crds::reason::Reason;
+use crds::report::{Durations, ModuleReport, Outcome, Report, ResultReport, StreamReport, Usage};
+use jiff::Timestamp;
+
+use crate::execute::{Executed, Execution, execute};
+use crate::failure::Failure;
+use crate::fetch::Tree;
+use crate::mounts::{self, OutputDirectory};
+use crate::order::{Order, OrderLimits};
+use crate::prepare::Prepared;
+use crate::publish;
+use crate::runner::Runner;
+use crate::sandbox::engine::DEFAULT_STACK_BYTES;
+use crate::store::Blob;
+use crate::task::{Stage, Task};
+
+/// What is known of the attempt so far; becomes the report wherever it ends.
+struct Ledger {
+    start_time: Timestamp,
+    durations: Durations,
+    module: Option<ModuleReport>,
+}
+
+/// Everything the guest needs, on this machine.
+struct Arrived {
+    module: Blob,
+    prepared: Prepared,
+    trees: Vec<Tree>,
+}
+
+/// Carries the task out.
+pub(crate) async fn run(runner: &Runner, mut task: Task) -> Report {
+    let mut ledger = Ledger { start_time: now(), durations: Durations::default(), module: None };
+    let observer = task.observer.clone();
+    let line = line(runner, &mut task, &mut ledger);
+    let cancelled = async {
+        observer.cancelled().await;
+        Failure::new(Reason::Cancelled, "the run was cancelled")
+    };
+    // The guest's own cancellation is told by `execute`, with what it wrote; before and after it, the line is simply left.
+    let report = tokio::select! {
+        biased;
+        done = line => done,
+        failure = async { cancelled.await }, if observer.stage() < Stage::Running => Err(failure),
+    };
+    let report = report.unwrap_or_else(|failure| ledger.failed(failure));
+    observer.enter(Stage::Ended);
+    report
+}
+
+async fn line(runner: &Runner, task: &mut Task, ledger: &mut Ledger) -> Result<Report, Failure> {
+    place::fits(&task.what)?;
+    task.observer.enter(Stage::Fetching);
+    let arrived = arrive(runner, task, ledger).await?;
+
+    let work = tempfile::Builder::new().prefix("attempt-").tempdir_in(runner.work_directory()).map_err(|error| machine("make a working directory", &error))?;
+    let outputs = output_directories(runner, task)?;
+    let order = order(runner, task, &arrived, &outputs, work.path())?;
+    let stdin = stdin(task, &arrived.trees)?;
+
+    task.observer.enter(Stage::Running);
+    let executed = execute(
+        runner.workers(),
+        Execution {
+            order: &order,
+            prepared: &arrived.prepared,
+            stdin,
+            stdout: std::mem::replace(&mut task.stdout, crate::task::Sink::Tail),
+            stderr: std::mem::replace(&mut task.stderr, crate::task::Sink::Tail),
+            stream_bytes: runner.limits().stream_bytes,
+            timeout: timeout(&task.what, runner.limits().timeout),
+            outputs: &outputs,
+            observer: &task.observer,
+        },
+    )
+    .await
+    .map_err(|error| machine("run the guest", &error))?;
+    ledger.durations.instantiate_microseconds = signed(executed.instantiate_microseconds);
+    ledger.durations.run_milliseconds = signed(executed.ran.as_millis());
+    runner.compiled().improve(&arrived.module, order.limits.fuel.is_some(), &arrived.prepared, executed.ran);
+
+    task.observer.enter(Stage::Publishing);
+    let begun = Instant::now();
+    let published = publish::publish(runner.fetcher(), &task.identity, &outputs).await;
+    ledger.durations.publish_milliseconds = signed(begun.elapsed().as_millis());
+    Ok(ledger.ended(executed, published))
+}
+
+/// Fetches the module and the inputs side by side; the module compiles while inputs still arrive.
+async fn arrive(runner: &Runner, task: &Task, ledger: &mut Ledger) -> Result<Arrived, Failure> {
+    let begun = Instant::now();
+    let fuel = task.what.wasm_limits.as_ref().is_some_and(|limits| limits.fuel.is_some());
+    let module = async {
+        let module = sources::module(runner, task).await?;
+        let fetched = begun.elapsed();
+        let prepared = runner.compiled().prepare(runner.fetcher().store(), &module, fuel).await?;
+        Ok::<_, Failure>((module, prepared, fetched, begun.elapsed() - fetched))
+    };
+    let inputs = async {
+        let trees = sources::inputs(runner, task).await?;
+        Ok::<_, Failure>((trees, begun.elapsed()))
+    };
+    let ((module, prepared, module_fetched, compiled), (trees, inputs_fetched)) = tokio::try_join!(module, inputs)?;
+    ledger.durations.fetch_milliseconds = signed(module_fetched.max(inputs_fetched).as_millis());
+    ledger.durations.compile_milliseconds = signed(compiled.as_millis());
+    ledger.module = Some(ModuleReport { digest: module.digest(), size_bytes: module.size_bytes(), kind: prepared.kind });
+    Ok(Arrived { module, prepared, trees })
+}
+
+fn order(runner: &Runner, task: &Task, arrived: &Arrived, outputs: &[OutputDirectory], work: &Path) -> Result<Order, Failure> {
+    let what = &task.what;
+    let mut preopens = mounts::inputs(work, what, &arrived.trees)?;
+    preopens.extend(mounts::outputs(outputs)?);
+    let wasm_limits = what.wasm_limits.clone().unwrap_or_default();
+    let or = |limit: Option<i64>, default: u64| limit.and_then(|limit| u64::try_from(limit).ok()).unwrap_or(default);
+    Ok(Order {
+        kind: arrived.prepared.kind,
+        entrypoint: what.entrypoint.clone(),
+        args: std::iter::once(sources::module_name(task)).chain(what.args.iter().cloned()).collect(),
+        env: place::environment(&task.identity, what),
+        preopens,
+        limits: OrderLimits {
+            memory_bytes: place::memory_limit(what, runner.limits().memory_bytes)?,
+            fuel: wasm_limits.fuel.and_then(|fuel| u64::try_from(fuel).ok()),
+            max_stack_bytes: or(wasm_limits.max_stack_bytes, DEFAULT_STACK_BYTES),
+            max_table_elements: or(wasm_limits.max_table_elements, runner.limits().max_table_elements),
+            largest_file_bytes: outputs.iter().map(|output| output.limits.bytes).max().unwrap_or(0).saturating_add(1),
+        },
+    })
+}
+
+fn output_directories(runner: &Runner, task: &Task) -> Result<Vec<OutputDirectory>, Failure> {
+    let outputs = task.what.effective_outputs();
+    let flat = task.flatten_single_output && outputs.len() == 1;
+    outputs
+        .into_iter()
+        .map(|output| {
+            let directory = if flat { task.output_directory.clone() } else { task.output_directory.join(&output.name) };
+            let limits = place::output_limits(&output, runner.limits())?;
+            Ok(OutputDirectory { output, directory, limits })
+        })
+        .collect()
+}
+
+fn stdin(task: &mut Task, trees: &[Tree]) -> Result<File, Failure> {
+    match task.stdin.take() {
+        Some(file) => Ok(file),
+        None => sources::stdin(&task.what, trees),
+    }
+}
+
+fn timeout(what: &WhatToRun, default: Option<Duration>) -> Option<Duration> {
+    what.timeout_seconds.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs).or(default)
+}
+
+fn machine(what: &str, error: &std::io::Error) -> Failure {
+    Failure::new(Reason::WorkerKilled, format!("failed to {what}: {error}"))
+}
+
+fn signed<T>(value: T) -> i64
+where
+    i64: TryFrom<T>,
+{
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+#[expect(clippy::disallowed_methods, reason = "an attempt's times are the runner's to tell")]
+fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+// === impl Ledger ===
+
+impl Ledger {
+    /// The report of an attempt whose guest never ran.
+    fn failed(self, failure: Failure) -> Report {
+        Report {
+            outcome: Outcome { reason: failure.reason, exit_code: None, message: failure.message },
+            module: self.module,
+            stdout: StreamReport::default(),
+            stderr: StreamReport::default(),
+            results: Vec::new(),
+            network_denied: Vec::new(),
+            start_time: self.start_time,
+            finish_time: now(),
+            durations: self.durations,
+            usage: Usage::default(),
+        }
+    }
+
+    /// The report of a guest that ran. What became of its outputs decides only where the guest itself succeeded.
+    fn ended(&self, executed: Executed, published: Result<Vec<ResultReport>, Failure>) -> Report {
+        let mut outcome = executed.outcome;
+        let results = match published {
+            Ok(results) => results,
+            Err(failure) if outcome.reason == Reason::Completed => {
+                outcome = Outcome { reason: failure.reason, message: failure.message, ..outcome };
+                Vec::new()
+            }
+            Err(failure) => {
+                outcome.message = format!("{}; its outputs: {failure}", outcome.message);
+                Vec::new()
+            }
+        };
+        Report {
+            outcome,
+            module: self.module,
+            stdout: executed.stdout,
+            stderr: executed.stderr,
+            results,
+            network_denied: executed.network_denied,
+            start_time: self.start_time,
+            finish_time: now(),
+            durations: self.durations,
+            usage: Usage {
+                cpu_milliseconds: signed(executed.cpu_milliseconds),
+                peak_memory_bytes: signed(executed.peak_memory_bytes),
+                fuel_consumed: executed.fuel_consumed.map(signed),
+            },
+        }
+    }
+}

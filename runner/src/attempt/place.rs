@@ -1,0 +1,74 @@
+//! What a spec asks of this machine, and what its guest is told: requests against what there is, limits in bytes, variables.
+
+use crds::job::{Output, WhatToRun};
+use crds::reason::Reason;
+use crds::resources::Quantity;
+
+use crate::failure::Failure;
+use crate::mounts::OutputLimits;
+use crate::runner::GuestLimits;
+use crate::task::Identity;
+
+/// Refuses what can never run here.
+pub(crate) fn fits(what: &WhatToRun) -> Result<(), Failure> {
+    let Some(requests) = what.resources.as_ref().and_then(|resources| resources.requests.as_ref()) else { return Ok(()) };
+    if let Some(cpu) = &requests.cpu {
+        let there = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64) * 1000;
+        let asked = parse("spec.resources.requests.cpu", cpu, Quantity::millicores)?;
+        if asked > there {
+            return Err(does_not_fit("cpu", &cpu.0, &format!("{there}m")));
+        }
+    }
+    if let Some(memory) = &requests.memory {
+        let system = rustix::system::sysinfo();
+        let there = u64::from(system.mem_unit) * system.totalram;
+        let asked = parse("spec.resources.requests.memory", memory, Quantity::bytes)?;
+        if asked > there {
+            return Err(does_not_fit("memory", &memory.0, &there.to_string()));
+        }
+    }
+    Ok(())
+}
+
+fn does_not_fit(resource: &str, asked: &str, there: &str) -> Failure {
+    Failure::new(Reason::InvalidSpec, format!("spec.resources.requests.{resource} asks for {asked}, this machine has {there}: ask for less, or use a larger machine"))
+}
+
+/// Bytes of memory the guest may use.
+pub(crate) fn memory_limit(what: &WhatToRun, default: u64) -> Result<u64, Failure> {
+    let limit = what.resources.as_ref().and_then(|resources| resources.limits.as_ref()).and_then(|limits| limits.memory.as_ref());
+    limit.map_or(Ok(default), |limit| parse("spec.resources.limits.memory", limit, Quantity::bytes))
+}
+
+pub(crate) fn output_limits(output: &Output, limits: &GuestLimits) -> Result<OutputLimits, Failure> {
+    let bytes = match &output.size_limit {
+        Some(limit) => parse(&format!("spec.outputs[{}].sizeLimit", output.name), limit, Quantity::bytes)?,
+        None => limits.output_bytes,
+    };
+    Ok(OutputLimits { bytes, entries: limits.output_entries })
+}
+
+fn parse<E: std::fmt::Display>(field: &str, quantity: &Quantity, read: impl Fn(&Quantity) -> Result<u64, E>) -> Result<u64, Failure> {
+    read(quantity).map_err(|error| Failure::new(Reason::InvalidSpec, format!("{field}: {error}")))
+}
+
+/// The guest's variables: those of every job, then the spec's, which win. `PWD` makes relative paths begin at the root in every
+/// language (Go takes the first mount otherwise).
+pub(crate) fn environment(identity: &Identity, what: &WhatToRun) -> Vec<(String, String)> {
+    let own = [
+        ("PWD", "/".to_owned()),
+        ("JOB_COMPLETION_INDEX", identity.index.to_string()),
+        ("BACALHAU_PARTITION_INDEX", identity.index.to_string()),
+        ("BACALHAU_PARTITION_COUNT", "1".to_owned()),
+        ("WASMJOB_NAME", identity.name.clone()),
+        ("WASMJOB_NAMESPACE", identity.namespace.clone()),
+        ("WASMJOB_RUN", identity.run.to_string()),
+        ("WASMJOB_ATTEMPT", identity.attempt.to_string()),
+    ];
+    let is_set = |name: &str| what.env.iter().any(|variable| variable.name == name);
+    own.into_iter()
+        .filter(|(name, _)| !is_set(name))
+        .map(|(name, value)| (name.to_owned(), value))
+        .chain(what.env.iter().map(|variable| (variable.name.clone(), variable.value.clone())))
+        .collect()
+}

@@ -1,0 +1,121 @@
+//! The directories a guest sees: each input's tree built by links into the store, each output's empty directory.
+//!
+//! Fetches nothing. Inputs are read-only to the guest; a mount below another input's mount is built into that input's directory, so
+//! that a listing of the outer one shows it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crds::job::{Output, WhatToRun};
+use crds::reason::Reason;
+
+use crate::failure::Failure;
+use crate::fetch::{Tree, TreeFile};
+use crate::order::Preopen;
+
+/// A directory that the guest writes.
+#[derive(Clone, Debug)]
+pub(crate) struct OutputDirectory {
+    pub(crate) output: Output,
+    pub(crate) directory: PathBuf,
+    pub(crate) limits: OutputLimits,
+}
+
+/// How large an output may grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputLimits {
+    /// Bytes of all its files.
+    pub bytes: u64,
+    /// Files and directories.
+    pub entries: u64,
+}
+
+/// Builds the inputs below `work`: what the guest sees of them.
+pub(crate) fn inputs(work: &Path, what: &WhatToRun, trees: &[Tree]) -> Result<Vec<Preopen>, Failure> {
+    let mut mounts: Vec<(String, &Tree)> =
+        trees.iter().enumerate().map(|(position, tree)| (absolute(&what.input_mount_path(position)), tree)).collect();
+    mounts.sort_by(|a, b| a.0.cmp(&b.0));
+
+    let mut roots: Vec<(String, PathBuf)> = Vec::new();
+    for (mount, tree) in mounts {
+        let directory = match roots.iter().find_map(|(root, directory)| below(&mount, root).map(|rest| directory.join(rest))) {
+            Some(inner) => inner,
+            None => {
+                let directory = work.join(format!("input-{}", roots.len()));
+                roots.push((mount.clone(), directory.clone()));
+                directory
+            }
+        };
+        build(&directory, tree).map_err(|error| unbuilt(&mount, &error))?;
+    }
+    roots.into_iter().map(|(guest, directory)| preopen(guest, &directory, false)).collect()
+}
+
+/// Makes the outputs' directories below `parent`: what the guest sees of them.
+pub(crate) fn outputs(directories: &[OutputDirectory]) -> Result<Vec<Preopen>, Failure> {
+    directories
+        .iter()
+        .map(|output| {
+            let mount = absolute(output.output.mount_path.as_deref().unwrap_or("/outputs"));
+            fs::create_dir_all(&output.directory).map_err(|error| unbuilt(&mount, &error))?;
+            preopen(mount, &output.directory, true)
+        })
+        .collect()
+}
+
+/// A mount path as the guest resolves it: relative ones begin at the root.
+fn absolute(mount: &str) -> String {
+    format!("/{}", mount.trim_matches('/'))
+}
+
+/// What follows `root` in `mount`, when it is `root` or lies below it.
+fn below<'a>(mount: &'a str, root: &str) -> Option<&'a str> {
+    let rest = mount.strip_prefix(root)?;
+    if rest.is_empty() { Some("") } else { rest.strip_prefix('/') }
+}
+
+fn preopen(guest: String, directory: &Path, writable: bool) -> Result<Preopen, Failure> {
+    let host = directory.to_str().ok_or_else(|| {
+        Failure::new(Reason::WorkerKilled, format!("{} is no UTF-8: choose another cache or output directory", directory.display()))
+    })?;
+    Ok(Preopen { host: host.to_owned(), guest, writable })
+}
+
+fn build(directory: &Path, tree: &Tree) -> io::Result<()> {
+    fs::create_dir_all(directory)?;
+    for below in &tree.directories {
+        fs::create_dir_all(directory.join(below))?;
+    }
+    for file in &tree.files {
+        place(directory, file)?;
+    }
+    Ok(())
+}
+
+/// A link where the file system lets it, else a copy. Never over a file that is there.
+fn place(directory: &Path, file: &TreeFile) -> io::Result<()> {
+    let path = directory.join(&file.path);
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    match fs::hard_link(file.blob.path(), &path) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::CrossesDevices | io::ErrorKind::TooManyLinks | io::ErrorKind::PermissionDenied) => {
+            let mut copy = fs::File::create_new(&path)?;
+            io::copy(&mut file.blob.open()?, &mut copy)?;
+            Ok(())
+        }
+        linked => linked,
+    }
+    .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", file.path)))
+}
+
+fn unbuilt(mount: &str, error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => Failure::new(
+            Reason::InvalidSpec,
+            format!("two inputs put a file at the same place below {mount:?} ({error}): give them mount paths of their own"),
+        ),
+        _ => Failure::new(Reason::WorkerKilled, format!("failed to build the directory for {mount:?}: {error}")),
+    }
+}

@@ -1,0 +1,123 @@
+//! The runner of one machine: its store, its compiled modules, its workers. Made once, used for every attempt.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crds::report::Report;
+
+use crate::attempt;
+use crate::fetch::{FetchConfig, Fetcher};
+use crate::prepare::CompiledModules;
+use crate::store::Store;
+use crate::task::Task;
+use crate::workers::Workers;
+
+/// How a runner is set up. Nothing is read from the environment.
+#[derive(Debug)]
+pub struct Config {
+    /// Holds verified bytes, compiled modules and working directories. One per user: it holds code that will be executed.
+    pub cache_directory: PathBuf,
+    /// Bytes of fetched files that are kept.
+    pub store_capacity_bytes: u64,
+    pub fetch: FetchConfig,
+    pub limits: GuestLimits,
+    /// Workers kept ready.
+    pub idle_workers: usize,
+}
+
+/// What a guest may use where its job says nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuestLimits {
+    pub memory_bytes: u64,
+    pub max_table_elements: u64,
+    /// Of one output's files together.
+    pub output_bytes: u64,
+    /// Files and directories of one output.
+    pub output_entries: u64,
+    /// Bytes of each of stdout and stderr that are passed on; what is beyond is counted and dropped.
+    pub stream_bytes: u64,
+    pub timeout: Option<Duration>,
+}
+
+/// Runs jobs on this machine.
+#[derive(Debug)]
+pub struct Runner {
+    fetcher: Fetcher,
+    compiled: CompiledModules,
+    workers: Workers,
+    work: PathBuf,
+    limits: GuestLimits,
+}
+
+/// Why no runner could be started.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("unable to use the cache directory {}", path.display())]
+    Cache {
+        path: PathBuf,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("unable to set up fetching")]
+    Fetch(#[source] crate::failure::Failure),
+    #[error("unable to start the zygote")]
+    Zygote(#[source] std::io::Error),
+}
+
+// === impl GuestLimits ===
+
+impl Default for GuestLimits {
+    fn default() -> Self {
+        Self {
+            memory_bytes: 2 << 30,
+            max_table_elements: 1 << 20,
+            output_bytes: 1 << 30,
+            output_entries: 100_000,
+            stream_bytes: 1 << 30,
+            timeout: None,
+        }
+    }
+}
+
+// === impl Runner ===
+
+impl Runner {
+    /// Opens the cache and starts the zygote.
+    pub fn start(config: Config) -> Result<Self, Error> {
+        // First: the zygote starts while the caches are opened.
+        let workers = Workers::start(config.idle_workers).map_err(Error::Zygote)?;
+        let cache = &config.cache_directory;
+        let unusable = |source: Box<dyn std::error::Error + Send + Sync>| Error::Cache { path: cache.clone(), source };
+        let store = Store::open(&cache.join("store"), config.store_capacity_bytes).map_err(|error| unusable(error.into()))?;
+        let compiled = CompiledModules::open(&cache.join("compiled")).map_err(|error| unusable(error.into()))?;
+        let work = cache.join("work");
+        std::fs::create_dir_all(&work).map_err(|error| unusable(error.into()))?;
+        let fetcher = Fetcher::new(config.fetch, store).map_err(Error::Fetch)?;
+        Ok(Self { fetcher, compiled, workers, work, limits: config.limits })
+    }
+
+    /// Carries out one attempt. Every ending is a report.
+    pub async fn run(&self, task: Task) -> Report {
+        attempt::run(self, task).await
+    }
+
+    pub(crate) fn fetcher(&self) -> &Fetcher {
+        &self.fetcher
+    }
+
+    pub(crate) fn compiled(&self) -> &CompiledModules {
+        &self.compiled
+    }
+
+    pub(crate) fn workers(&self) -> &Workers {
+        &self.workers
+    }
+
+    pub(crate) fn work_directory(&self) -> &Path {
+        &self.work
+    }
+
+    pub(crate) fn limits(&self) -> &GuestLimits {
+        &self.limits
+    }
+}
