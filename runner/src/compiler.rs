@@ -51,7 +51,7 @@ pub(crate) fn serve() -> i32 {
         compile(&order)
     });
     let answer = answer.unwrap_or_else(|error| Compiled::Failed(error.to_string()));
-    let written = serde_json::to_vec(&answer).map_err(io::Error::other).and_then(|bytes| io::stdout().write_all(&bytes));
+    let written = serde_json::to_vec(&answer).map_err(io::Error::other).and_then(|bytes| io::stdout().write_all(&bytes).and_then(|()| io::stdout().flush()));
     i32::from(written.is_err())
 }
 

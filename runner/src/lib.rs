@@ -11,16 +11,25 @@
 //! | `sandbox`, `sandbox/*` | the only code that drives wasmtime |
 //! | `publish`, `publish/*` | output directory → manifest and result location |
 
+mod attempt;
 mod compiler;
+mod execute;
 pub mod failure;
 pub mod fetch;
+mod mounts;
 mod order;
 mod prepare;
 mod process;
+mod publish;
 pub mod role;
+mod runner;
 mod sandbox;
 pub mod store;
+mod streams;
 pub mod task;
 mod walls;
 mod worker;
+mod workers;
 mod zygote;
+
+pub use runner::{Config, Error, GuestLimits, Runner};

@@ -2,7 +2,7 @@
 
 use crds::job::{Output, WhatToRun};
 use crds::reason::Reason;
-use crds::resources::Quantity;
+use crds::quantity::ParseQuantityError;
 
 use crate::failure::Failure;
 use crate::mounts::OutputLimits;
@@ -14,15 +14,14 @@ pub(crate) fn fits(what: &WhatToRun) -> Result<(), Failure> {
     let Some(requests) = what.resources.as_ref().and_then(|resources| resources.requests.as_ref()) else { return Ok(()) };
     if let Some(cpu) = &requests.cpu {
         let there = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64) * 1000;
-        let asked = parse("spec.resources.requests.cpu", cpu, Quantity::millicores)?;
+        let asked = valid(cpu.millicores("spec.resources.requests.cpu"))?;
         if asked > there {
             return Err(does_not_fit("cpu", &cpu.0, &format!("{there}m")));
         }
     }
     if let Some(memory) = &requests.memory {
-        let system = rustix::system::sysinfo();
-        let there = u64::from(system.mem_unit) * system.totalram;
-        let asked = parse("spec.resources.requests.memory", memory, Quantity::bytes)?;
+        let there = total_memory().unwrap_or(u64::MAX);
+        let asked = valid(memory.bytes("spec.resources.requests.memory"))?;
         if asked > there {
             return Err(does_not_fit("memory", &memory.0, &there.to_string()));
         }
@@ -37,19 +36,26 @@ fn does_not_fit(resource: &str, asked: &str, there: &str) -> Failure {
 /// Bytes of memory the guest may use.
 pub(crate) fn memory_limit(what: &WhatToRun, default: u64) -> Result<u64, Failure> {
     let limit = what.resources.as_ref().and_then(|resources| resources.limits.as_ref()).and_then(|limits| limits.memory.as_ref());
-    limit.map_or(Ok(default), |limit| parse("spec.resources.limits.memory", limit, Quantity::bytes))
+    limit.map_or(Ok(default), |limit| valid(limit.bytes("spec.resources.limits.memory")))
 }
 
 pub(crate) fn output_limits(output: &Output, limits: &GuestLimits) -> Result<OutputLimits, Failure> {
     let bytes = match &output.size_limit {
-        Some(limit) => parse(&format!("spec.outputs[{}].sizeLimit", output.name), limit, Quantity::bytes)?,
+        Some(limit) => valid(limit.bytes(&format!("spec.outputs[{}].sizeLimit", output.name)))?,
         None => limits.output_bytes,
     };
     Ok(OutputLimits { bytes, entries: limits.output_entries })
 }
 
-fn parse<E: std::fmt::Display>(field: &str, quantity: &Quantity, read: impl Fn(&Quantity) -> Result<u64, E>) -> Result<u64, Failure> {
-    read(quantity).map_err(|error| Failure::new(Reason::InvalidSpec, format!("{field}: {error}")))
+fn valid(quantity: Result<u64, ParseQuantityError>) -> Result<u64, Failure> {
+    quantity.map_err(|error| Failure::new(Reason::InvalidSpec, error.to_string()))
+}
+
+/// Bytes of memory of this machine, as the kernel tells in /proc/meminfo; `None` where it does not.
+fn total_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let kibibytes: u64 = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kibibytes * 1024)
 }
 
 /// The guest's variables: those of every job, then the spec's, which win. `PWD` makes relative paths begin at the root in every

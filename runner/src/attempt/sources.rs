@@ -13,7 +13,8 @@ use crds::source::Source;
 use futures_util::future::try_join_all;
 
 use crate::failure::Failure;
-use crate::fetch::{Tree, TreeFile, safe_path};
+use crate::fetch::path::safe_path;
+use crate::fetch::{Tree, TreeFile};
 use crate::runner::Runner;
 use crate::store::{Blob, Store};
 use crate::task::Task;
