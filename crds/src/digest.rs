@@ -5,6 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// A SHA-256 digest. Displayed and parsed as `sha256:` and 64 lower-case hex digits, as OCI does.
@@ -82,5 +83,26 @@ impl TryFrom<String> for Digest {
 impl From<Digest> for String {
     fn from(digest: Digest) -> Self {
         digest.to_string()
+    }
+}
+
+impl JsonSchema for Digest {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Digest".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "maxLength": 80,
+            "x-kubernetes-validations": [{
+                "rule": "self.matches('^sha256:[0-9a-f]{64}$')",
+                "message": "must be sha256: and 64 lower-case hex digits, as printed by: echo sha256:$(sha256sum < FILE | cut -d' ' -f1)",
+            }],
+        })
     }
 }

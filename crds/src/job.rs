@@ -1,18 +1,82 @@
 //! `WasmJob`: what to run, and how.
+//!
+//! The spec holds only fields that something honours. Rules over several fields stand here at their struct, rules of one field in
+//! [`crate::rules`].
 
 use kube::{CustomResource, KubeSchema};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::resources::{Quantity, Resources, WasmLimits};
+use crate::resources::{Resources, WasmLimits};
+use crate::rules;
 use crate::source::{HttpSource, IpfsSource, S3Source, Source};
 use crate::status::WasmJobStatus;
 
-/// WasmJob runs one WebAssembly module to completion.
+pub use crate::input::{Input, Stdin, StdinInput};
+pub use crate::output::{Output, Publish, S3Publish};
+
+/// What to run and how. Only module is required.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[kube(group = "wasmjob.dev", version = "v1alpha1", kind = "WasmJob", plural = "wasmjobs", namespaced, shortname = "wj")]
-#[kube(status = "WasmJobStatus", derive = "PartialEq")]
+#[kube(
+    group = "wasmjob.dev",
+    version = "v1alpha1",
+    kind = "WasmJob",
+    plural = "wasmjobs",
+    namespaced,
+    shortname = "wj",
+    category = "wasmjob",
+    doc = "WasmJob runs one WebAssembly module to completion: it fetches the module and its inputs, runs it without a network, and publishes what it wrote.",
+    status = "WasmJobStatus",
+    derive = "PartialEq",
+    // A label's value and a DNS label hold 63 characters; a job's name becomes both.
+    validation = ("size(self.metadata.name) <= 63", "metadata.name must be at most 63 characters: it is used as a label"),
+    selectable = ".spec.module.digest",
+    selectable = ".spec.module.ipfs.cid",
+    selectable = ".status.active",
+    selectable = ".status.succeeded",
+    selectable = ".status.failed",
+    selectable = ".status.output.exitCode",
+    selectable = ".status.module.digest",
+    printcolumn(
+        name = "Status",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Finished")].reason"#,
+        description = "How the job stands or ended: the reason of its Finished condition."
+    ),
+    printcolumn(
+        name = "Completions",
+        type_ = "string",
+        json_path = ".status.completionsText",
+        description = "Completions that succeeded, of those wanted."
+    ),
+    printcolumn(
+        name = "Exit",
+        type_ = "integer",
+        json_path = ".status.output.exitCode",
+        description = "Exit code of the guest; 134 trap, 137 memory, 124 timeout."
+    ),
+    printcolumn(
+        name = "Duration",
+        type_ = "string",
+        json_path = ".status.durationText",
+        description = "From the start of the run to its end."
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "Module",
+        type_ = "string",
+        json_path = ".status.module.digest",
+        priority = 1,
+        description = "SHA-256 of the module that ran."
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.attempts[0].reason",
+        priority = 1,
+        description = "How the newest attempt ended."
+    )
+)]
 #[serde(rename_all = "camelCase")]
 pub struct WasmJobSpec {
     #[serde(flatten)]
@@ -21,139 +85,99 @@ pub struct WasmJobSpec {
 
 /// What to run: the half of the spec that every kind with a program in it shares.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, KubeSchema)]
+#[x_kube(validation = Rule::new(
+    "!has(self.stdin) || !has(self.stdin.input) || (has(self.inputs) && self.inputs.exists(i, i.name == self.stdin.input.name))")
+    .message("stdin.input.name must be the name of one of the inputs").field_path(".stdin.input.name"))]
+#[x_kube(validation = rules::input_paths_differ())]
+#[x_kube(validation = rules::output_paths_apart())]
+#[x_kube(validation = rules::output_is_no_input())]
 #[serde(rename_all = "camelCase")]
 pub struct WhatToRun {
+    /// The program: a WebAssembly module or component, and where it comes from.
     pub module: ModuleSource,
-    /// Exported function of a core module that is called; components run `wasi:cli/run`. Default `_start`.
+    /// Exported function of a core module that is called, without arguments and results. Default: _start. Components always run
+    /// wasi:cli/run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    #[x_kube(validation = rules::guest_name())]
     pub entrypoint: Option<String>,
+    /// Arguments of the guest, after its name, which is the module's. At most 256 of at most 32768 characters, 128 KiB together.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), inner(length(max = 32_768)))]
+    #[x_kube(validation = rules::no_nul_in_items())]
+    #[x_kube(validation = rules::args_total())]
     pub args: Vec<String>,
+    /// Environment variables of the guest. It gets these and the ones that describe the run, none of the machine's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub env: Vec<EnvVar>,
+    /// What the guest reads on stdin. Default: nothing, it is at its end from the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stdin: Option<Stdin>,
+    /// Files that are fetched and checked before the guest starts and that it reads but cannot change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub inputs: Vec<Input>,
-    /// Absent: one output, named `outputs`, at `/outputs`.
+    /// Directories that the guest writes and that are kept. Default: one, named outputs, at /outputs. An empty list: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub outputs: Option<Vec<Output>>,
+    /// What the run needs and may use of the machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
+    /// Limits of the WebAssembly engine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wasm_limits: Option<WasmLimits>,
-    /// Seconds of guest time of one attempt.
+    /// Seconds that the guest may run, fetching and publishing not counted. A guest that runs longer is killed: reason Timeout, exit code
+    /// 124. Default: the administrator's; none on the command line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 31_536_000))]
     pub timeout_seconds: Option<i64>,
 }
 
-/// The module: exactly one source, and its digest.
+/// A WebAssembly module or component. Exactly one of http, s3, ipfs and inline is set.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, KubeSchema)]
+#[x_kube(validation = rules::exactly_one_source())]
+#[x_kube(validation = Rule::new("!has(self.s3) || !has(self.s3.prefix)")
+    .message("a module is one object: write key in place of prefix").field_path(".s3.prefix"))]
 #[serde(rename_all = "camelCase")]
 pub struct ModuleSource {
+    /// A module behind a URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpSource>,
+    /// A module that is an object in an S3 bucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub s3: Option<S3Source>,
+    /// A module that is a file in IPFS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ipfs: Option<IpfsSource>,
-    /// Base64 of a module of at most 32 KiB.
+    /// Padded standard base64 of a module of at most 32 KiB. It is part of every write of this object: keep it small.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 43_692))]
+    #[x_kube(validation = rules::inline())]
     pub inline: Option<String>,
-    /// Verified whatever the source.
+    /// SHA-256 of the module, as sha256: and 64 lower-case hex digits, checked whatever the source. Other bytes end the run with
+    /// DigestMismatch before anything is executed. Default: not checked (ipfs is always checked against its CID).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub digest: Option<Digest>,
 }
 
 /// An environment variable of the guest.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EnvVar {
+    /// Name of the variable, unique among them.
+    #[schemars(length(max = 256))]
+    #[x_kube(validation = rules::env_name())]
     pub name: String,
+    /// Its value, at most 32768 characters. Default: the empty text.
     #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 32_768))]
+    #[x_kube(validation = rules::no_nul())]
     pub value: String,
-}
-
-/// What the guest reads on stdin: exactly one of the two.
-#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Stdin {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub value: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub input: Option<StdinInput>,
-}
-
-/// A file of an input.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct StdinInput {
-    /// Name of one of `inputs`.
-    pub name: String,
-    /// Path of the file in that input. May be left out where the input is one file.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
-}
-
-/// Files the guest reads, in a directory of its own.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Input {
-    pub name: String,
-    /// Directory in which the guest sees the files: default `/inputs` for the first input, `/inputs/<name>` for the others.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mount_path: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub http: Option<HttpSource>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub s3: Option<S3Source>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ipfs: Option<IpfsSource>,
-    /// Base64 of a file of at most 32 KiB, named as the input.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub inline: Option<String>,
-    /// Of an input that is one file; verified whatever the source.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
-    pub digest: Option<Digest>,
-}
-
-/// A directory that the guest writes and that outlives it.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Output {
-    pub name: String,
-    /// Default `/outputs` for the first output, `/outputs/<name>` for the others.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mount_path: Option<String>,
-    /// Bytes of all its files together. Default 1Gi.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub size_limit: Option<Quantity>,
-    /// Absent: kept where it ran.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub publish: Vec<Publish>,
-}
-
-/// One place that gets an output's files.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Publish {
-    pub s3: S3Publish,
-}
-
-/// A prefix in an S3 bucket.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct S3Publish {
-    pub bucket: String,
-    /// `{namespace}` and `{job}` are replaced. Files land under `<prefix><run>-<index>-<attempt>-<fence>/`, their manifest last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prefix: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub region: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub endpoint: Option<String>,
 }
 
 // === impl ModuleSource ===
@@ -165,24 +189,16 @@ impl ModuleSource {
     }
 }
 
-// === impl Input ===
-
-impl Input {
-    /// The one source that is set.
-    pub fn source(&self) -> Option<Source<'_>> {
-        Source::exactly_one(self.http.as_ref(), self.s3.as_ref(), self.ipfs.as_ref(), self.inline.as_deref())
-    }
-}
-
 // === impl WhatToRun ===
 
 impl WhatToRun {
     /// Where the guest sees input number `position`: as written, else `/inputs` for the first and `/inputs/<name>` for the others.
     pub fn input_mount_path(&self, position: usize) -> String {
-        mount_path(self.inputs[position].mount_path.as_deref(), "/inputs", &self.inputs[position].name, position)
+        mount_path(self.inputs[position].mount_path.as_deref(), "/inputs", "/inputs/", &self.inputs[position].name, position)
     }
 
-    /// The outputs, the default one included, with their mount paths filled in.
+    /// The outputs, the default one included, with their mount paths filled in: as written, else `/outputs` for the first and `/<name>`
+    /// for the others. (Not below `/outputs`: a file there would belong to two outputs.)
     pub fn effective_outputs(&self) -> Vec<Output> {
         let declared = self.outputs.clone().unwrap_or_else(|| {
             vec![Output { name: "outputs".to_owned(), mount_path: None, size_limit: None, publish: Vec::new() }]
@@ -191,17 +207,17 @@ impl WhatToRun {
             .into_iter()
             .enumerate()
             .map(|(position, output)| Output {
-                mount_path: Some(mount_path(output.mount_path.as_deref(), "/outputs", &output.name, position)),
+                mount_path: Some(mount_path(output.mount_path.as_deref(), "/outputs", "/", &output.name, position)),
                 ..output
             })
             .collect()
     }
 }
 
-fn mount_path(written: Option<&str>, default: &str, name: &str, position: usize) -> String {
+fn mount_path(written: Option<&str>, first: &str, parent_of_others: &str, name: &str, position: usize) -> String {
     match (written, position) {
         (Some(path), _) => path.to_owned(),
-        (None, 0) => default.to_owned(),
-        (None, _) => format!("{default}/{name}"),
+        (None, 0) => first.to_owned(),
+        (None, _) => format!("{parent_of_others}{name}"),
     }
 }

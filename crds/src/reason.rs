@@ -2,6 +2,8 @@
 //!
 //! Each has a page of documentation under `docs/reasons/`; a test compares the two.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// Why a run stands where it stands. Written to status as its name.
@@ -23,26 +25,165 @@ pub enum Reason {
     Cancelled,
     /// The guest tried to reach the network. Recorded, never an end.
     NetworkDenied,
+    /// The source refused to give the bytes, or its address may not be contacted.
     FetchDenied,
+    /// The source has no such object.
     FetchNotFound,
+    /// The source has more bytes than may be fetched.
     FetchTooLarge,
+    /// The source took longer than fetching may take.
     FetchTimeout,
+    /// The source could not be reached or broke off.
     FetchFailed,
+    /// The bytes are not the ones that `digest` names.
     DigestMismatch,
+    /// The bytes are no WebAssembly, or invalid WebAssembly.
     ModuleInvalid,
+    /// The module needs a WebAssembly feature that is not offered.
     ModuleUnsupported,
+    /// The module imports a function that is not offered.
     ImportNotAllowed,
+    /// Compiling the module took more time or memory than it may.
     CompileLimit,
+    /// The CID cannot be decoded, or names a hash or codec that is not accepted.
     CidInvalid,
+    /// A gateway gave bytes that are not the CID's.
     CidMismatch,
+    /// A gateway gave less than the whole of the CID's blocks.
     CarIncomplete,
+    /// The guest wrote more than an output may hold.
     OutputTooLarge,
+    /// The guest left something in an output that must not be published.
     OutputUnsafe,
+    /// The results could not be published.
     PublishFailed,
+    /// The credentials were refused, or there are none.
     CredentialDenied,
     /// The worker process died of something else than the guest's own ending.
     WorkerKilled,
+    /// The spec cannot be run as it is written.
     InvalidSpec,
+    /// Nothing has started yet.
     Pending,
+    /// The run is under way.
     Running,
+}
+
+/// Whether and how a failure is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RetryClass {
+    /// No failure: nothing to retry.
+    NoFailure,
+    /// The same spec would fail the same way: no retry.
+    Final,
+    /// The guest's own ending: retried as often as the spec's backoff limit says.
+    Counted,
+    /// Something around the guest failed and may work the next time: retried within a budget of its own.
+    Budgeted,
+}
+
+// === impl Reason ===
+
+impl Reason {
+    /// Every reason, in the order of the pages' index.
+    pub const ALL: [Self; 29] = [
+        Self::Pending,
+        Self::Running,
+        Self::Completed,
+        Self::GuestExit,
+        Self::Trap,
+        Self::MemoryLimit,
+        Self::OutOfFuel,
+        Self::Timeout,
+        Self::Cancelled,
+        Self::NetworkDenied,
+        Self::InvalidSpec,
+        Self::CredentialDenied,
+        Self::FetchDenied,
+        Self::FetchNotFound,
+        Self::FetchTooLarge,
+        Self::FetchTimeout,
+        Self::FetchFailed,
+        Self::DigestMismatch,
+        Self::CidInvalid,
+        Self::CidMismatch,
+        Self::CarIncomplete,
+        Self::ModuleInvalid,
+        Self::ModuleUnsupported,
+        Self::ImportNotAllowed,
+        Self::CompileLimit,
+        Self::OutputTooLarge,
+        Self::OutputUnsafe,
+        Self::PublishFailed,
+        Self::WorkerKilled,
+    ];
+
+    /// The name that status carries.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Completed => "Completed",
+            Self::GuestExit => "GuestExit",
+            Self::Trap => "Trap",
+            Self::MemoryLimit => "MemoryLimit",
+            Self::OutOfFuel => "OutOfFuel",
+            Self::Timeout => "Timeout",
+            Self::Cancelled => "Cancelled",
+            Self::NetworkDenied => "NetworkDenied",
+            Self::FetchDenied => "FetchDenied",
+            Self::FetchNotFound => "FetchNotFound",
+            Self::FetchTooLarge => "FetchTooLarge",
+            Self::FetchTimeout => "FetchTimeout",
+            Self::FetchFailed => "FetchFailed",
+            Self::DigestMismatch => "DigestMismatch",
+            Self::ModuleInvalid => "ModuleInvalid",
+            Self::ModuleUnsupported => "ModuleUnsupported",
+            Self::ImportNotAllowed => "ImportNotAllowed",
+            Self::CompileLimit => "CompileLimit",
+            Self::CidInvalid => "CidInvalid",
+            Self::CidMismatch => "CidMismatch",
+            Self::CarIncomplete => "CarIncomplete",
+            Self::OutputTooLarge => "OutputTooLarge",
+            Self::OutputUnsafe => "OutputUnsafe",
+            Self::PublishFailed => "PublishFailed",
+            Self::CredentialDenied => "CredentialDenied",
+            Self::WorkerKilled => "WorkerKilled",
+            Self::InvalidSpec => "InvalidSpec",
+            Self::Pending => "Pending",
+            Self::Running => "Running",
+        }
+    }
+
+    /// Whether a failure with this reason is worth another try.
+    pub const fn retry_class(self) -> RetryClass {
+        match self {
+            Self::Completed | Self::NetworkDenied | Self::Pending | Self::Running => RetryClass::NoFailure,
+            Self::GuestExit | Self::Trap | Self::MemoryLimit | Self::OutOfFuel | Self::Timeout => RetryClass::Counted,
+            Self::FetchTimeout
+            | Self::FetchFailed
+            | Self::CidMismatch
+            | Self::CarIncomplete
+            | Self::PublishFailed
+            | Self::WorkerKilled => RetryClass::Budgeted,
+            Self::Cancelled
+            | Self::InvalidSpec
+            | Self::CredentialDenied
+            | Self::FetchDenied
+            | Self::FetchNotFound
+            | Self::FetchTooLarge
+            | Self::DigestMismatch
+            | Self::CidInvalid
+            | Self::ModuleInvalid
+            | Self::ModuleUnsupported
+            | Self::ImportNotAllowed
+            | Self::CompileLimit
+            | Self::OutputTooLarge
+            | Self::OutputUnsafe => RetryClass::Final,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }

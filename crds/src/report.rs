@@ -1,5 +1,6 @@
 //! What a runner says of one attempt: how it ended, what it left, what it took. The caller turns it into status.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
@@ -45,7 +46,7 @@ pub struct ModuleReport {
 }
 
 /// What the bytes of a module are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ModuleKind {
     CoreModule,
     Component,
@@ -87,23 +88,30 @@ pub struct NetworkDenied {
 }
 
 /// How long each phase took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Durations {
+    /// Fetching and checking the module and the inputs; 0 where all of them were there already.
     pub fetch_milliseconds: i64,
+    /// Compiling the module; 0 where the compiled module was there already.
     pub compile_milliseconds: i64,
+    /// Creating the guest: linking, memory, mounts. Microseconds.
     pub instantiate_microseconds: i64,
+    /// From the guest's first instruction to its end.
     pub run_milliseconds: i64,
+    /// Publishing the results.
     pub publish_milliseconds: i64,
 }
 
 /// What the guest used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Usage {
+    /// Processor time of the guest.
     pub cpu_milliseconds: i64,
     /// Highest size of its linear memories together.
     pub peak_memory_bytes: i64,
-    /// Only where `wasmLimits.fuel` is set.
+    /// Fuel it burnt; only where wasmLimits.fuel is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fuel_consumed: Option<i64>,
 }

@@ -2,45 +2,69 @@
 //!
 //! Fetches nothing.
 
-use schemars::JsonSchema;
+use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::rules;
+
 /// Bytes behind an `http` or `https` URL.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpSource {
-    /// The URL. Redirects are followed at most five times, each hop checked again.
+    /// The http or https URL, without user name and password. At most five redirects are followed, each hop checked like the first.
+    #[schemars(length(max = 2048))]
+    #[x_kube(validation = rules::url())]
     pub url: String,
 }
 
-/// One object, or every object under a prefix, in an S3 bucket.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default, JsonSchema)]
+/// An object, or every object under a prefix, in an S3 bucket.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default, KubeSchema)]
+#[x_kube(validation = ("has(self.key) != has(self.prefix)", "must have exactly one of key (one object) and prefix (every object whose key begins with it)"))]
+#[x_kube(validation = ("!has(self.versionId) || has(self.key)", "versionId belongs to one object: set it together with key"))]
 #[serde(rename_all = "camelCase")]
 pub struct S3Source {
+    /// Name of the bucket alone: no s3://, no ARN.
+    #[schemars(length(max = 63))]
+    #[x_kube(validation = rules::bucket())]
     pub bucket: String,
-    /// The object's key.
+    /// Key of one object, used exactly as written. Exactly one of key and prefix is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    #[x_kube(validation = rules::object_key())]
     pub key: Option<String>,
-    /// Every object whose key begins with this; the part after it is the file's path. Inputs only.
+    /// Every object whose key begins with this; the rest of the key is the file's path below the mount path. Inputs only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    #[x_kube(validation = rules::key_prefix())]
     pub prefix: Option<String>,
+    /// The bucket's region. Default: the runner's own, else us-east-1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    #[x_kube(validation = rules::region())]
     pub region: Option<String>,
-    /// URL of a store that is not AWS; path-style addressing is used with it.
+    /// URL of a store that is not AWS, such as https://minio.example.com:9000. Buckets are then addressed in the path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
+    #[x_kube(validation = rules::endpoint())]
     pub endpoint: Option<String>,
+    /// Version of the object, in a bucket that keeps versions. Default: the newest. Only together with key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
     pub version_id: Option<String>,
 }
 
-/// A file or directory in IPFS.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+/// A file or directory in IPFS. Every block is checked against its CID.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IpfsSource {
-    /// The CID, version 0 or 1.
+    /// The bare CID, version 0 (Qm…) or 1 (bafy…).
+    #[schemars(length(max = 256))]
+    #[x_kube(validation = rules::cid())]
     pub cid: String,
-    /// Path below the CID, `/`-separated.
+    /// Path of a file or directory below the CID, such as images/cat.jpg. Default: the CID itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    #[x_kube(validation = rules::relative_path())]
     pub path: Option<String>,
 }
 
@@ -53,6 +77,8 @@ pub enum Source<'a> {
     /// Base64 of the bytes themselves.
     Inline(&'a str),
 }
+
+// === impl Source ===
 
 impl<'a> Source<'a> {
     /// The one source that is set; `None` when there is none or more than one.

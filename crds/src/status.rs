@@ -1,12 +1,286 @@
-//! `WasmJob.status`: what a reader of the object sees.
+//! `WasmJob.status`: what a reader of the object sees, and how it follows from a run.
+//!
+//! Bounded whatever a guest prints: at most 64 KiB as JSON. Conditions are [`crate::condition`]'s.
 
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The state of the job's current run.
+use crate::condition::{self, RunState};
+use crate::digest::Digest;
+use crate::reason::Reason;
+use crate::report::{Durations, ModuleKind, NetworkDenied, Report, ResultReport, StreamReport, Usage};
+use crate::text;
+
+/// How the job stands. Written by the operator, or by `wasmjob run`, never by users.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WasmJobStatus {
+    /// Generation of the spec that this status is of; -1 until a controller has seen the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// Number of the run that this status is of, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<i64>,
+    /// Finished is always there: its reason is how the job stands or ended. Complete or Failed, when it has ended. Ready: True on success,
+    /// False on failure, Unknown before. Reconciling (under way) and Stalled (needs you) only while they are true.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "condition::list_schema")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// When the run started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<Time>,
+    /// When the run ended, however it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion_time: Option<Time>,
+    /// From start to end, for people: 41ms, 3.2s, 2m5s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub duration_text: Option<String>,
+    /// Completions that are running.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active: Option<i32>,
+    /// Completions that have not started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<i32>,
+    /// Completions that succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub succeeded: Option<i32>,
+    /// Completions that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<i32>,
+    /// Completions that succeeded, of those wanted, for people: 1/1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub completions_text: Option<String>,
+    /// The module that ran. Absent until it has been fetched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub module: Option<ModuleStatus>,
+    /// What the guest returned and printed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<OutputStatus>,
+    /// The outputs that hold files, and where they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub results: Vec<ResultStatus>,
+    /// The attempts, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub attempts: Vec<AttemptStatus>,
+    /// Calls by which the guest tried to reach the network. They were refused; guests have no network.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub network_denied: Vec<NetworkDeniedStatus>,
 }
+
+/// The module that ran.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ModuleStatus {
+    /// SHA-256 of its bytes. Write it into spec.module.digest to run exactly this module again.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size_bytes: i64,
+    /// What it is: CoreModule (WASI preview 1) or Component (WASI preview 2).
+    pub kind: ModuleKind,
+}
+
+/// What the guest returned and printed.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OutputStatus {
+    /// The guest's own exit code; 134 trap, 137 memory, 124 timeout. Absent where no guest ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// End of what it printed on stdout, at most 4 KiB; control characters are written as \u{1b}.
+    #[schemars(length(max = 4096))]
+    pub stdout_tail: String,
+    /// End of what it printed on stderr, at most 4 KiB; control characters are written as \u{1b}.
+    #[schemars(length(max = 4096))]
+    pub stderr_tail: String,
+    /// It printed more than the two tails show.
+    pub truncated: bool,
+}
+
+/// An output that holds files.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ResultStatus {
+    /// Name of the output.
+    #[schemars(length(max = 63))]
+    pub name: String,
+    /// Where its files were published, such as s3://bucket/prefix/. Absent where they are only kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1200))]
+    pub uri: Option<String>,
+    /// Bytes of its files together.
+    pub size_bytes: i64,
+    /// How many files.
+    pub files: i64,
+    /// SHA-256 of its manifest, the list of its files with their sizes and digests: equal digests, equal files.
+    pub digest: Digest,
+}
+
+/// One attempt that ended.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AttemptStatus {
+    /// Number of the attempt, from 1.
+    pub attempt: i32,
+    /// How it ended, in one word; each has a page in the documentation.
+    #[schemars(length(max = 64))]
+    pub reason: String,
+    /// How it ended and what to do about it, in a sentence. Absent on success.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub message: String,
+    /// The guest's own exit code; 134 trap, 137 memory, 124 timeout. Absent where no guest ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// When it started.
+    pub start_time: Time,
+    /// When it ended.
+    pub finish_time: Time,
+    /// How long each phase took.
+    pub durations: Durations,
+    /// What the guest used.
+    pub usage: Usage,
+}
+
+/// A call by which the guest tried to reach the network.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NetworkDeniedStatus {
+    /// Name of the import, such as sock_send.
+    #[schemars(length(max = 128))]
+    pub call: String,
+    /// How often it was called.
+    pub times: i64,
+}
+
+/// One run of a job, as seen by whoever writes the status.
+#[derive(Clone, Copy, Debug)]
+pub struct Run<'a> {
+    /// From 1.
+    pub number: i64,
+    /// Generation of the spec that it runs.
+    pub generation: i64,
+    pub state: RunState<'a>,
+}
+
+/// The longest tail of a stream in a status, in bytes.
+const TAIL_BYTES: usize = 4096;
+/// The longest message in a status, in bytes.
+pub(crate) const MESSAGE_BYTES: usize = 1024;
+/// As many results and refused calls as a status lists; a spec has no more outputs.
+const LISTED: usize = 16;
+
+// === impl WasmJobStatus ===
+
+impl WasmJobStatus {
+    /// The whole status of a job with one completion. `before` is the status that this one replaces, `now` the time of writing.
+    ///
+    /// # Guarantees
+    /// At most 64 KiB as JSON, and valid for the schema, whatever the guest and the servers said. Equal arguments give an equal status; a
+    /// condition that does not change keeps its `lastTransitionTime`.
+    pub fn of_run(run: &Run<'_>, now: Timestamp, before: Option<&Self>) -> Self {
+        let known = before.map_or(&[][..], |status| &status.conditions);
+        let unfinished = Self {
+            observed_generation: Some(run.generation),
+            run: Some(run.number),
+            conditions: condition::of_run(&run.state, run.generation, now, known),
+            completions_text: Some("0/1".to_owned()),
+            ..Self::default()
+        };
+        match run.state {
+            RunState::Pending { .. } => Self { pending: Some(1), ..unfinished },
+            RunState::Running { since, .. } => Self { start_time: Some(Time(since)), active: Some(1), ..unfinished },
+            RunState::Ended(report) => unfinished.ended(report),
+        }
+    }
+
+    fn ended(self, report: &Report) -> Self {
+        let succeeded = i32::from(report.outcome.reason == Reason::Completed);
+        Self {
+            start_time: Some(Time(report.start_time)),
+            completion_time: Some(Time(report.finish_time)),
+            duration_text: Some(duration_text(report.start_time, report.finish_time)),
+            active: Some(0),
+            succeeded: Some(succeeded),
+            failed: Some(1 - succeeded),
+            completions_text: Some(format!("{succeeded}/1")),
+            module: report.module.map(|module| ModuleStatus {
+                digest: module.digest,
+                size_bytes: signed(module.size_bytes),
+                kind: module.kind,
+            }),
+            output: Some(output(report)),
+            results: report.results.iter().take(LISTED).map(result).collect(),
+            attempts: vec![attempt(report)],
+            network_denied: report.network_denied.iter().take(LISTED).map(network_denied).collect(),
+            ..self
+        }
+    }
+}
+
+fn output(report: &Report) -> OutputStatus {
+    let (stdout_tail, stdout_cut) = tail(&report.stdout);
+    let (stderr_tail, stderr_cut) = tail(&report.stderr);
+    OutputStatus { exit_code: report.outcome.exit_code, stdout_tail, stderr_tail, truncated: stdout_cut || stderr_cut }
+}
+
+fn tail(stream: &StreamReport) -> (String, bool) {
+    let (tail, cut) = text::tail(&stream.tail, TAIL_BYTES);
+    (tail, cut || stream.truncated || stream.bytes > TAIL_BYTES as u64)
+}
+
+fn result(result: &ResultReport) -> ResultStatus {
+    ResultStatus {
+        name: text::head(&result.name, 63),
+        uri: result.uri.as_deref().map(|uri| text::head(uri, 1200)),
+        size_bytes: signed(result.size_bytes),
+        files: signed(result.files),
+        digest: result.digest,
+    }
+}
+
+fn attempt(report: &Report) -> AttemptStatus {
+    AttemptStatus {
+        attempt: 1,
+        reason: report.outcome.reason.name().to_owned(),
+        message: text::head(&report.outcome.message, MESSAGE_BYTES),
+        exit_code: report.outcome.exit_code,
+        start_time: Time(report.start_time),
+        finish_time: Time(report.finish_time),
+        durations: report.durations,
+        usage: report.usage,
+    }
+}
+
+fn network_denied(denied: &NetworkDenied) -> NetworkDeniedStatus {
+    NetworkDeniedStatus { call: text::head(&denied.call, 128), times: signed(denied.times) }
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// The time between the two, to about two digits, as kubectl prints ages: `41ms`, `3.2s`, `2m5s`, `1h2m`, `3d4h`.
+pub fn duration_text(start: Timestamp, end: Timestamp) -> String {
+    let milliseconds = end.as_millisecond().saturating_sub(start.as_millisecond()).max(0);
+    let seconds = milliseconds / 1000;
+    match seconds {
+        0 => format!("{milliseconds}ms"),
+        1..=59 => format!("{seconds}.{}s", milliseconds % 1000 / 100),
+        60..=3599 => format!("{}m{}s", seconds / 60, seconds % 60),
+        3600..=86_399 => format!("{}h{}m", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{}d{}h", seconds / 86_400, seconds % 86_400 / 3600),
+    }
+}
+
+#[cfg(test)]
+mod tests;
