@@ -13,4 +13,5 @@
 
 pub mod failure;
 pub mod fetch;
+pub mod publish;
 pub mod store;
