@@ -2,8 +2,54 @@
 //!
 //! Trusts nothing that a server says of itself; runs nothing.
 
-use std::sync::atomic::AtomicU64;
+pub mod address;
+pub(crate) mod body;
+mod http;
+mod inline;
+pub mod ipfs;
+pub mod path;
+pub(crate) mod retry;
+pub mod s3;
+mod tree;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use crds::digest::Digest;
+use crds::reason::Reason;
+use crds::source::Source;
+
+use self::address::AddressPolicy;
+use self::http::Http;
+use self::ipfs::IpfsAccess;
+use self::s3::{S3, S3Access};
+pub use self::tree::{Tree, TreeError, TreeFile};
+use crate::failure::Failure;
+use crate::store::{Blob, Store};
+
+/// Everything a `Fetcher` needs to know.
+#[derive(Clone, Debug, Default)]
+pub struct FetchConfig {
+    pub limits: FetchLimits,
+    pub addresses: AddressPolicy,
+    pub s3: S3Access,
+    pub ipfs: IpfsAccess,
+}
+
+/// Gets what specs name into the store. Cheap to clone; clones share connections.
+#[derive(Clone, Debug)]
+pub struct Fetcher {
+    shared: Arc<Shared>,
+}
+
+/// One verified file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetched {
+    pub blob: Blob,
+    /// What its source calls it, if that is a safe file name.
+    pub name: Option<String>,
+}
 
 /// Caps and deadlines of one fetch. They apply while streaming.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +78,131 @@ pub struct Progress {
     pub fetched_bytes: AtomicU64,
     /// 0 while unknown.
     pub total_bytes: AtomicU64,
+}
+
+/// What a fetch must yield: bytes with this digest, where one is given, and no more than so many.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Want<'a> {
+    pub(crate) expected: Option<&'a Digest>,
+    pub(crate) max_bytes: u64,
+}
+
+#[derive(Debug)]
+struct Shared {
+    limits: FetchLimits,
+    store: Store,
+    http: Http,
+    s3: S3,
+}
+
+// === impl Fetcher ===
+
+impl Fetcher {
+    pub fn new(config: FetchConfig, store: Store) -> Result<Self, Failure> {
+        let http = Http::new(config.limits.clone(), config.addresses.clone());
+        let s3 = S3::new(config.limits.clone(), config.addresses, config.s3);
+        Ok(Self { shared: Arc::new(Shared { limits: config.limits, store, http, s3 }) })
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
+    /// One file: a module, or an input that is a single file. With `expected` in the store already, nothing is asked of the network.
+    pub async fn file(
+        &self,
+        source: Source<'_>,
+        expected: Option<&Digest>,
+        max_bytes: u64,
+        progress: &Progress,
+    ) -> Result<Fetched, Failure> {
+        let want = Want { expected, max_bytes };
+        if let Some(known) = self.known(source, want).await? {
+            progress.is_known(known.blob.size_bytes());
+            return Ok(known);
+        }
+        let key = expected.map_or_else(|| format!("{source:?}"), ToString::to_string);
+        self.in_time(self.shared.store.once(&key, async {
+            // Whoever was here before may have brought it.
+            match self.known(source, want).await? {
+                Some(known) => Ok(known),
+                None => self.fetch_file(source, want, progress).await,
+            }
+        }))
+        .await
+    }
+
+    /// The files of an input. A single file is called what its source calls it, else `fallback_name`.
+    pub async fn tree(
+        &self,
+        source: Source<'_>,
+        fallback_name: &str,
+        expected: Option<&Digest>,
+        progress: &Progress,
+    ) -> Result<Tree, Failure> {
+        match source {
+            Source::S3(s3) if s3.key.is_none() => {
+                no_digest(expected, "an s3 prefix")?;
+                self.in_time(self.shared.s3.tree(&self.shared.store, s3, progress)).await
+            }
+            Source::Http(_) | Source::S3(_) | Source::Inline(_) | Source::Ipfs(_) => {
+                let fetched = self.file(source, expected, self.shared.limits.input_bytes, progress).await?;
+                Ok(Tree::of_one(fetched.name.unwrap_or_else(|| fallback_name.to_owned()), fetched.blob))
+            }
+        }
+    }
+
+    async fn fetch_file(&self, source: Source<'_>, want: Want<'_>, progress: &Progress) -> Result<Fetched, Failure> {
+        let shared = &self.shared;
+        match source {
+            Source::Http(http) => shared.http.fetch(&shared.store, &http.url, want, progress).await,
+            Source::S3(s3) => shared.s3.file(&shared.store, s3, want, progress).await,
+            Source::Inline(base64) => inline::fetch(&shared.store, base64, want, progress).await,
+            Source::Ipfs(ipfs) => Err(Failure::new(Reason::FetchFailed, format!("ipfs {}: not reachable", ipfs.cid))),
+        }
+    }
+
+    /// The wanted bytes, if the store has them under the digest.
+    async fn known(&self, source: Source<'_>, want: Want<'_>) -> Result<Option<Fetched>, Failure> {
+        let Some(digest) = want.expected.copied() else { return Ok(None) };
+        let store = self.shared.store.clone();
+        // A look may mean to hash the file again.
+        let found = tokio::task::spawn_blocking(move || store.get(&digest)).await.ok().flatten();
+        match found {
+            None => Ok(None),
+            Some(blob) if blob.size_bytes() > want.max_bytes => Err(body::too_large(&digest.to_string(), want.max_bytes)),
+            Some(blob) => Ok(Some(Fetched { blob, name: None })),
+        }
+    }
+
+    async fn in_time<T>(&self, fetch: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        let limit = self.shared.limits.total_timeout;
+        tokio::time::timeout(limit, fetch).await.unwrap_or_else(|_| {
+            Err(Failure::new(Reason::FetchTimeout, format!("not fetched within the {} s that a source has", limit.as_secs())))
+        })
+    }
+}
+
+fn no_digest(expected: Option<&Digest>, what: &str) -> Result<(), Failure> {
+    match expected {
+        None => Ok(()),
+        Some(_) => Err(Failure::new(Reason::InvalidSpec, format!("digest: {what} is not one file; leave the digest out"))),
+    }
+}
+
+// === impl Progress ===
+
+impl Progress {
+    /// So many more bytes are coming.
+    pub(crate) fn expect(&self, bytes: u64) {
+        self.total_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// So many bytes were here already.
+    fn is_known(&self, bytes: u64) {
+        self.expect(bytes);
+        self.fetched_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
 }
 
 // === impl FetchLimits ===

@@ -20,7 +20,7 @@ mod mounts;
 mod order;
 mod prepare;
 mod process;
-mod publish;
+pub mod publish;
 pub mod role;
 mod runner;
 mod sandbox;

@@ -32,6 +32,7 @@ use rustix::fs::{FlockOperation, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use sha2::{Digest as _, Sha256};
 
 use self::flight::Flights;
+pub(crate) use self::writer::Spool;
 pub use self::writer::{BlobWriter, FinishError};
 
 /// A directory of verified files. Cheap to clone; its calls block for as long as the file system does.

@@ -14,10 +14,16 @@ use super::{Blob, Error, Shared, Store};
 /// A temporary file in the store, hashed as it grows. Dropped unfinished, it is gone.
 #[derive(Debug)]
 pub struct BlobWriter {
+    spool: Spool,
+    hasher: Sha256,
+}
+
+/// The file half of a `BlobWriter`. Whoever takes the halves apart, to hash and to write on two threads, gives both the same bytes.
+#[derive(Debug)]
+pub(crate) struct Spool {
     shared: Arc<Shared>,
     path: PathBuf,
     file: File,
-    hasher: Sha256,
     len: u64,
 }
 
@@ -36,28 +42,28 @@ impl BlobWriter {
     pub(super) fn create(shared: &Arc<Shared>) -> Result<Self, Error> {
         let path = shared.temporary();
         let file = OpenOptions::new().write(true).create_new(true).mode(0o444).open(&path).map_err(|e| Error::new("create", &path, e))?;
-        Ok(Self { shared: Arc::clone(shared), path, file, hasher: Sha256::new(), len: 0 })
+        Ok(Self { spool: Spool { shared: Arc::clone(shared), path, file, len: 0 }, hasher: Sha256::new() })
     }
 
     /// Appends all of `bytes`. When the disk is full, everything unpinned makes room first.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.hasher.update(bytes);
-        self.append(bytes)
+        self.spool.append(bytes)
     }
 
     /// Bytes written so far.
     pub fn len(&self) -> u64 {
-        self.len
+        self.spool.len
     }
 
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.spool.len == 0
     }
 
     /// The bytes become a blob, whatever their digest is.
     pub fn finish(mut self) -> Result<Blob, Error> {
         let digest = Digest::from_bytes(self.hasher.finalize_reset().into());
-        self.keep(digest)
+        self.spool.keep(digest)
     }
 
     /// The bytes become a blob if they hash to `expected`; otherwise they are gone.
@@ -66,10 +72,23 @@ impl BlobWriter {
         if got != *expected {
             return Err(FinishError::Mismatch { expected: *expected, got });
         }
-        self.keep(got).map_err(FinishError::Store)
+        self.spool.keep(got).map_err(FinishError::Store)
     }
 
-    fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
+    pub(crate) fn into_halves(self) -> (Spool, Sha256) {
+        (self.spool, self.hasher)
+    }
+
+    pub(crate) fn from_halves(spool: Spool, hasher: Sha256) -> Self {
+        Self { spool, hasher }
+    }
+}
+
+// === impl Spool ===
+
+impl Spool {
+    /// Appends all of `bytes`, unhashed.
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let mut rest = bytes;
         let mut made_room = false;
         while !rest.is_empty() {
@@ -102,7 +121,7 @@ impl BlobWriter {
     }
 }
 
-impl Drop for BlobWriter {
+impl Drop for Spool {
     fn drop(&mut self) {
         // Of a finished blob this name is gone already.
         let _ = fs::remove_file(&self.path);

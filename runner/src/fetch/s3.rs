@@ -1,0 +1,141 @@
+//! S3 objects and prefixes → verified bytes: ranged parallel reads of one unchanging object, listings capped before anything is read.
+//!
+//! Credentials are passed in; nothing is looked for in the environment, in files or at a metadata service. Keys are opaque on the wire
+//! and become paths only through the same check as any other name from outside.
+
+pub(crate) mod client;
+mod listing;
+mod object;
+pub(crate) mod refusal;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::{SharedCredentialsProvider, SharedHttpClient};
+use crds::reason::Reason;
+use crds::source::S3Source;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use self::client::Target;
+use self::listing::Listed;
+use self::object::{Object, RANGES_AT_ONCE};
+use super::address::AddressPolicy;
+use super::path::file_name;
+use super::retry::retrying;
+use super::tree::{Tree, TreeError, TreeFile};
+use super::{FetchLimits, Fetched, Progress, Want};
+use crate::failure::Failure;
+use crate::store::Store;
+
+/// How S3 is reached, apart from what a spec says.
+#[derive(Clone, Debug, Default)]
+pub struct S3Access {
+    /// `None`: requests are not signed, only public objects can be read.
+    pub credentials: Option<SharedCredentialsProvider>,
+    /// Where the spec names none; `us-east-1` without either.
+    pub region: Option<String>,
+    /// URL of a store that is not AWS, where the spec names none.
+    pub endpoint: Option<String>,
+}
+
+/// Clients for S3 stores, made as they are needed and sharing one pool of connections.
+#[derive(Debug)]
+pub(crate) struct S3 {
+    limits: FetchLimits,
+    addresses: AddressPolicy,
+    access: S3Access,
+    http: std::sync::OnceLock<SharedHttpClient>,
+    clients: Mutex<HashMap<Target, Client>>,
+}
+
+/// A bucket that can be asked, and how messages name what is in it.
+pub(crate) struct Bucket {
+    pub(crate) client: Client,
+    pub(crate) name: String,
+    pub(crate) endpoint: Option<String>,
+    pub(crate) signed: bool,
+}
+
+// === impl S3 ===
+
+impl S3 {
+    pub(crate) fn new(limits: FetchLimits, addresses: AddressPolicy, access: S3Access) -> Self {
+        Self { limits, addresses, access, http: std::sync::OnceLock::new(), clients: Mutex::default() }
+    }
+
+    /// One object, under its key.
+    pub(crate) async fn file(&self, store: &Store, source: &S3Source, want: Want<'_>, progress: &Progress) -> Result<Fetched, Failure> {
+        let Some(key) = source.key.as_deref().filter(|key| !key.is_empty()) else {
+            return Err(Failure::new(Reason::InvalidSpec, "s3.key: it is missing; a module is one object"));
+        };
+        let bucket = self.bucket(&source.bucket, source.region.as_deref(), source.endpoint.as_deref())?;
+        let object = Object { bucket: &bucket, key, version_id: source.version_id.as_deref(), limits: &self.limits };
+        let blob = retrying(async || {
+            let found = object.head().await?;
+            object.read(store, &found, want, progress).await
+        })
+        .await?;
+        Ok(Fetched { blob, name: file_name(key) })
+    }
+
+    /// Every object under a prefix.
+    pub(crate) async fn tree(&self, store: &Store, source: &S3Source, progress: &Progress) -> Result<Tree, Failure> {
+        let prefix = source.prefix.as_deref().unwrap_or_default();
+        let bucket = self.bucket(&source.bucket, source.region.as_deref(), source.endpoint.as_deref())?;
+        let listing = retrying(async || listing::list(&bucket, prefix, &self.limits).await).await?;
+        let (small, large): (Vec<_>, Vec<_>) = listing.files.iter().partition(|file| file.found.size_bytes <= object::RANGE_BYTES);
+        // Small objects side by side; a large one has parallel ranges of its own. Either way memory holds a few ranges.
+        let mut files: Vec<_> = stream::iter(small.into_iter().map(|file| self.listed(store, &bucket, file, progress)))
+            .buffer_unordered(RANGES_AT_ONCE)
+            .try_collect()
+            .await?;
+        for file in large {
+            files.push(self.listed(store, &bucket, file, progress).await?);
+        }
+        Tree::new(listing.directories, files).map_err(|error| bad_keys(&bucket.called(prefix), &error))
+    }
+
+    async fn listed(&self, store: &Store, bucket: &Bucket, file: &Listed, progress: &Progress) -> Result<TreeFile, Failure> {
+        let object = Object { bucket, key: &file.key, version_id: None, limits: &self.limits };
+        let want = Want { expected: None, max_bytes: file.found.size_bytes };
+        let blob = retrying(async || object.read(store, &file.found, want, progress).await).await?;
+        Ok(TreeFile { path: file.path.clone(), blob })
+    }
+
+    /// The bucket as it is reached with what the spec and this machine say.
+    pub(crate) fn bucket(&self, name: &str, region: Option<&str>, endpoint: Option<&str>) -> Result<Bucket, Failure> {
+        client::check_bucket_name(name)?;
+        let target = Target {
+            region: region.or(self.access.region.as_deref()).unwrap_or("us-east-1").to_owned(),
+            endpoint: endpoint.or(self.access.endpoint.as_deref()).map(str::to_owned),
+        };
+        target.check(&self.addresses)?;
+        let http = self.http.get_or_init(|| client::http(&self.addresses));
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let client = clients
+            .entry(target.clone())
+            .or_insert_with(|| client::build(&target, self.access.credentials.clone(), http.clone(), &self.limits))
+            .clone();
+        Ok(Bucket { client, name: name.to_owned(), endpoint: target.endpoint, signed: self.access.credentials.is_some() })
+    }
+}
+
+// === impl Bucket ===
+
+impl Bucket {
+    /// What messages call a key in this bucket.
+    pub(crate) fn called(&self, key: &str) -> String {
+        match &self.endpoint {
+            Some(endpoint) => format!("s3://{}/{key} at {endpoint}", self.name),
+            None => format!("s3://{}/{key}", self.name),
+        }
+    }
+}
+
+fn bad_keys(what: &str, error: &TreeError) -> Failure {
+    Failure::new(Reason::InvalidSpec, format!("{what}: {error}; rename the object or choose another prefix"))
+}
+
+#[cfg(test)]
+mod tests;

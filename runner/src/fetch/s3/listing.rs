@@ -1,0 +1,85 @@
+//! What is under a prefix, whole and within the caps before the first byte of it is read.
+
+use crds::reason::Reason;
+
+use super::object::Found;
+use super::refusal::setback;
+use super::{Bucket, bad_keys};
+use crate::fetch::FetchLimits;
+use crate::fetch::body::{Pace, too_large};
+use crate::fetch::retry::Setback;
+use crate::fetch::tree::check_paths;
+
+/// The objects under a prefix. All paths are safe and none is in another's way.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Listing {
+    pub(super) directories: Vec<String>,
+    pub(super) files: Vec<Listed>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Listed {
+    pub(super) key: String,
+    pub(super) path: String,
+    pub(super) found: Found,
+}
+
+/// An object as a page of a listing names it.
+pub(super) struct Entry {
+    pub(super) key: String,
+    pub(super) size_bytes: u64,
+    pub(super) etag: Option<String>,
+}
+
+/// Lists everything under `prefix`.
+pub(super) async fn list(bucket: &Bucket, prefix: &str, limits: &FetchLimits) -> Result<Listing, Setback> {
+    let what = bucket.called(prefix);
+    let mut entries = Vec::new();
+    let (mut pages, mut bytes) = (0, 0_u64);
+    let mut pace = Pace::new(limits);
+    let mut listed = bucket.client.list_objects_v2().bucket(&bucket.name).prefix(prefix).into_paginator().send();
+    while let Some(page) = pace.wait(listed.next(), &what).await? {
+        let page = page.map_err(|error| setback(bucket, prefix, "s3:ListBucket", &error))?;
+        pages += 1;
+        for object in page.contents.unwrap_or_default() {
+            let size_bytes = object.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
+            bytes = bytes.saturating_add(size_bytes);
+            entries.push(Entry { key: object.key.unwrap_or_default(), size_bytes, etag: object.e_tag });
+        }
+        if bytes > limits.input_bytes {
+            return Err(too_large(&what, limits.input_bytes).into());
+        }
+        // An endless listing of empty pages is too large as well.
+        if entries.len() as u64 > limits.input_entries || pages > limits.input_entries {
+            let message = format!("{what}: more than the {} objects that are allowed; choose a longer prefix", limits.input_entries);
+            return Err(Setback::last(Reason::FetchTooLarge, message));
+        }
+    }
+    if entries.is_empty() {
+        return Err(Setback::last(Reason::FetchNotFound, format!("{what}: no object's key begins with this")));
+    }
+    sort_out(prefix, entries).map_err(|error| bad_keys(&what, &error).into())
+}
+
+/// Keys become paths: the part after the prefix, without the slash between them. A key that ends in a slash and holds nothing stands for
+/// a directory, as consoles make them.
+pub(super) fn sort_out(prefix: &str, entries: Vec<Entry>) -> Result<Listing, crate::fetch::TreeError> {
+    let (mut directories, mut files) = (Vec::new(), Vec::new());
+    for entry in entries {
+        let rest = entry.key.strip_prefix(prefix).unwrap_or(&entry.key);
+        let rest = if prefix.is_empty() || prefix.ends_with('/') { rest } else { rest.strip_prefix('/').unwrap_or(rest) };
+        match rest.strip_suffix('/') {
+            Some(directory) if entry.size_bytes == 0 => directories.push(directory.to_owned()),
+            // The prefix itself, as a directory.
+            None if rest.is_empty() && entry.size_bytes == 0 && entry.key.ends_with('/') => {}
+            _ => files.push(Listed {
+                path: rest.to_owned(),
+                found: Found { size_bytes: entry.size_bytes, etag: entry.etag, sha256: None },
+                key: entry.key,
+            }),
+        }
+    }
+    directories.retain(|directory| !directory.is_empty());
+    let directories = check_paths(directories, files.iter().map(|file| file.path.as_str()))?;
+    Ok(Listing { directories, files })
+}
