@@ -12,6 +12,8 @@ mod stages;
 mod test;
 mod tidy;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -56,8 +58,18 @@ enum Verb {
     },
 }
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().verb {
+fn main() -> ExitCode {
+    match run_verb(Arguments::parse().verb) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_verb(verb: Verb) -> anyhow::Result<()> {
+    match verb {
         Verb::Generate { check } => generate::generate(check),
         Verb::Tidy => tidy::tidy(),
         Verb::Check => check::check(),

@@ -4,6 +4,7 @@
 mod graph;
 mod guarantees;
 mod lock;
+mod members;
 mod names;
 mod orphans;
 mod text;
@@ -12,8 +13,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use cargo_metadata::MetadataCommand;
 
+use self::members::Member;
 use crate::config;
 
 /// One thing that is not as it must be, with the remedy.
@@ -40,14 +41,10 @@ impl SourceFile {
 pub(crate) fn tidy() -> anyhow::Result<()> {
     let root = config::root();
     let files = read_tree(&root)?;
-    let metadata = MetadataCommand::new()
-        .manifest_path(root.join("Cargo.toml"))
-        .no_deps()
-        .exec()
-        .context("failed to read the workspace's manifests")?;
+    let members = members::members()?;
 
-    let mut findings = graph::findings(&metadata)?;
-    findings.extend(orphans::findings(&metadata, &root)?);
+    let mut findings = graph::findings(&members)?;
+    findings.extend(orphans::findings(&members, &root)?);
     findings.extend(files.iter().flat_map(text::findings));
     findings.extend(files.iter().filter(|file| file.is_rust()).flat_map(names::findings));
     findings.extend(guarantees::findings(&files));

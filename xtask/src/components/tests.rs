@@ -13,7 +13,8 @@ fn every_component_has_a_pinned_version_and_checksums() {
 
 #[test]
 fn go_mod_versions_are_those_of_the_module_itself() {
-    let go_mod = "module m\n\nrequire a.example/x v1.2.3\n\nrequire (\n\ta.example/x/y v9.0.0 // indirect\n\tb.example/z v2.0.0 // indirect\n)\n";
+    let go_mod =
+        "module m\n\nrequire a.example/x v1.2.3\n\nrequire (\n\ta.example/x/y v9.0.0 // indirect\n\tb.example/z v2.0.0 // indirect\n)\n";
     assert_eq!(version_in(go_mod, "a.example/x"), Some("v1.2.3".to_owned()));
     assert_eq!(version_in(go_mod, "b.example/z"), Some("v2.0.0".to_owned()));
     assert_eq!(version_in(go_mod, "b.example/missing"), None);

@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use anyhow::{Context as _, bail};
-use cargo_metadata::Metadata;
 
-use super::Finding;
+use super::{Finding, Member};
 use crate::config;
 
 /// `member`, if it exists, has none of `crates` in its normal dependency tree.
@@ -46,32 +45,26 @@ const RESERVED: [Reserved; 4] = [
     Reserved { name: "xtask", members: &[], why: "nothing needs the build tool to compile" },
 ];
 
-pub(super) fn findings(metadata: &Metadata) -> anyhow::Result<Vec<Finding>> {
-    let members: Vec<_> = metadata.workspace_packages();
+pub(super) fn findings(members: &[Member]) -> anyhow::Result<Vec<Finding>> {
     let mut findings = Vec::new();
-    for member in &members {
-        let named = member.dependencies.iter().map(|dependency| dependency.name.as_str()).collect();
-        findings.extend(reserved(&member.name, &named));
-        for rule in APART.iter().filter(|rule| rule.member == member.name.as_str()) {
+    for member in members {
+        findings.extend(reserved(member));
+        for rule in APART.iter().filter(|rule| rule.member == member.name) {
             findings.extend(apart(rule, &tree(rule.member)?));
         }
     }
     Ok(findings)
 }
 
-fn reserved(member: &str, named: &BTreeSet<&str>) -> Vec<Finding> {
-    RESERVED
-        .iter()
-        .filter(|rule| named.contains(rule.name) && !rule.members.contains(&member))
-        .map(|rule| format!("{member}/Cargo.toml depends on {}: {}", rule.name, rule.why))
-        .collect()
+fn reserved(member: &Member) -> Vec<Finding> {
+    let names = |rule: &&Reserved| member.dependencies.iter().any(|name| name == rule.name);
+    let broken = RESERVED.iter().filter(names).filter(|rule| !rule.members.contains(&member.name.as_str()));
+    broken.map(|rule| format!("{}/Cargo.toml depends on {}: {}", member.name, rule.name, rule.why)).collect()
 }
 
 fn apart(rule: &Apart, tree: &BTreeSet<String>) -> Vec<Finding> {
     let found = rule.crates.iter().filter(|name| tree.contains(**name));
-    found
-        .map(|name| format!("{} reaches {name} (see `cargo tree -p {0} -i {name}`): {}", rule.member, rule.why))
-        .collect()
+    found.map(|name| format!("{} reaches {name} (see `cargo tree -p {0} -i {name}`): {}", rule.member, rule.why)).collect()
 }
 
 /// Names of all crates that the member's normal dependencies reach.
@@ -99,18 +92,20 @@ mod tests {
     fn a_forbidden_crate_deep_in_the_tree_is_found() {
         let tree = crates_in("crds v0.1.0 (/somewhere/crds)\nserde v1.0.0\ntokio v1.54.0 (*)\n");
         let findings = apart(&APART[0], &tree);
-        assert_eq!(
-            findings,
-            ["crds reaches tokio (see `cargo tree -p crds -i tokio`): the contract performs no I/O"]
-        );
+        assert_eq!(findings, ["crds reaches tokio (see `cargo tree -p crds -i tokio`): the contract performs no I/O"]);
         assert_eq!(apart(&APART[0], &crates_in("crds v0.1.0\nserde v1.0.0\n")), Vec::<String>::new());
     }
 
     #[test]
     fn reserved_crates_are_for_their_members_only() {
-        assert_eq!(reserved("runner", &BTreeSet::from(["wasmtime", "crds"])), Vec::<String>::new());
+        let member = |name: &str, dependencies: &[&str]| Member {
+            name: name.to_owned(),
+            dependencies: dependencies.iter().map(|name| (*name).to_owned()).collect(),
+            ..Member::default()
+        };
+        assert_eq!(reserved(&member("runner", &["wasmtime", "crds"])), Vec::<String>::new());
         assert_eq!(
-            reserved("cli", &BTreeSet::from(["wasmtime", "e2e"])),
+            reserved(&member("cli", &["wasmtime", "e2e"])),
             [
                 "cli/Cargo.toml depends on wasmtime: one crate touches the guest's runtime",
                 "cli/Cargo.toml depends on e2e: nothing depends on the tests",

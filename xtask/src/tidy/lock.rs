@@ -8,8 +8,26 @@ use super::{Finding, SourceFile};
 const BANNED: [&str; 6] = ["aws-lc-sys", "aws-lc-rs", "openssl-sys", "openssl", "native-tls", "serde_yml"];
 
 const ONE_VERSION: [&str; 20] = [
-    "aws-sdk-s3", "cid", "clap", "cranelift-codegen", "http", "hyper", "hyper-util", "k8s-openapi", "kube-core", "reqwest", "ring",
-    "rustls", "schemars", "serde", "tokio", "url", "wasmparser", "wasmtime", "wasmtime-wasi", "webpki-roots",
+    "aws-sdk-s3",
+    "cid",
+    "clap",
+    "cranelift-codegen",
+    "http",
+    "hyper",
+    "hyper-util",
+    "k8s-openapi",
+    "kube-core",
+    "reqwest",
+    "ring",
+    "rustls",
+    "schemars",
+    "serde",
+    "tokio",
+    "url",
+    "wasmparser",
+    "wasmtime",
+    "wasmtime-wasi",
+    "webpki-roots",
 ];
 
 pub(super) fn findings(files: &[SourceFile]) -> Vec<Finding> {

@@ -2,9 +2,8 @@
 
 use super::{Finding, SourceFile};
 
-const BANNED: [&str; 13] = [
-    "manager", "handler", "helper", "helpers", "util", "utils", "common", "processor", "wrapper", "impl", "data", "info", "misc",
-];
+const BANNED: [&str; 13] =
+    ["manager", "handler", "helper", "helpers", "util", "utils", "common", "processor", "wrapper", "impl", "data", "info", "misc"];
 
 const KEYWORDS: [&str; 6] = ["struct ", "enum ", "trait ", "type ", "union ", "mod "];
 
@@ -55,9 +54,11 @@ mod tests {
     #[test]
     fn empty_names_are_found_as_whole_words_of_types_modules_and_files() {
         let rows: [(&str, &str, &[&str]); 6] = [
-            ("a/src/store.rs", "pub(crate) struct StoreManager;", &[
-                "a/src/store.rs: \"StoreManager\": \"manager\" says nothing; name what it is",
-            ]),
+            (
+                "a/src/store.rs",
+                "pub(crate) struct StoreManager;",
+                &["a/src/store.rs: \"StoreManager\": \"manager\" says nothing; name what it is"],
+            ),
             ("a/src/store.rs", "mod string_utils;", &["a/src/store.rs: \"string_utils\": \"utils\" says nothing; name what it is"]),
             ("a/src/common.rs", "", &["a/src/common.rs: \"common\": \"common\" says nothing; name what it is"]),
             ("a/src/store.rs", "pub enum Information { Uncommon }", &[]),

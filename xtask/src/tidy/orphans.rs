@@ -6,16 +6,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use cargo_metadata::Metadata;
 
-use super::Finding;
+use super::{Finding, Member};
 
-pub(super) fn findings(metadata: &Metadata, root: &Path) -> anyhow::Result<Vec<Finding>> {
+pub(super) fn findings(members: &[Member], root: &Path) -> anyhow::Result<Vec<Finding>> {
     let mut findings = Vec::new();
-    for package in metadata.workspace_packages() {
-        let roots: Vec<PathBuf> = package.targets.iter().map(|target| target.src_path.clone().into()).collect();
-        let folder = package.manifest_path.parent().context("a manifest lies in a folder")?;
-        for orphan in orphans(folder.as_std_path(), &roots)? {
+    for member in members {
+        for orphan in orphans(&member.folder, &member.roots)? {
             let path = orphan.strip_prefix(root).unwrap_or(&orphan).display().to_string();
             findings.push(format!("{path}: no crate root reaches it; add a `mod` line or delete it"));
         }

@@ -8,8 +8,7 @@ const MAX_RUST_LINES: usize = 400;
 const MAX_ARCHITECTURE_LINES: usize = 150;
 
 /// Text that may stand nowhere: it works on one machine only.
-const MACHINE: [&str; 7] =
-    ["/root/", "/home/", "/Users/", "artifactory", "index.crates.io", "proxy.golang.org", "registry.npmjs.org"];
+const MACHINE: [&str; 7] = ["/root/", "/home/", "/Users/", "artifactory", "index.crates.io", "proxy.golang.org", "registry.npmjs.org"];
 
 /// Rust text that may stand in one file only, and why.
 const ONLY_IN: [(&str, &str, &str); 2] = [
@@ -79,20 +78,28 @@ mod tests {
         let pages = "\n".repeat(MAX_ARCHITECTURE_LINES + 1);
         let rows: [(&str, &str, &[&str]); 9] = [
             ("runner/src/store.rs", "//! Keeps blobs.\n", &[]),
-            ("runner/src/store.rs", "use std::fs;\n", &[
-                "runner/src/store.rs: open it with a //! line that says what it does and what it does not",
-            ]),
+            (
+                "runner/src/store.rs",
+                "use std::fs;\n",
+                &["runner/src/store.rs: open it with a //! line that says what it does and what it does not"],
+            ),
             ("runner/src/store.rs", &long, &["runner/src/store.rs: 401 lines, at most 400"]),
             ("runner/src/store/tests.rs", &long, &[]),
             ("ARCHITECTURE.md", &pages, &["ARCHITECTURE.md: 151 lines, at most 150"]),
-            ("e2e/tests/it/main.rs", "//! Tests.\n#[test]\n#[ignore = \"slow\"]\n", &[
-                "e2e/tests/it/main.rs: an ignored test keeps no promise; run it or delete it",
-            ]),
+            (
+                "e2e/tests/it/main.rs",
+                "//! Tests.\n#[test]\n#[ignore = \"slow\"]\n",
+                &["e2e/tests/it/main.rs: an ignored test keeps no promise; run it or delete it"],
+            ),
             ("README.md", "run /home/me/wasmjob", &["README.md: names \"/home/\", which other machines lack"]),
             ("examples/a/a.wasm", "\0asm/root/x", &["examples/a/a.wasm: names \"/root/\", which other machines lack"]),
-            ("runner/src/worker.rs", "//! Runs.\nlet ctx = WasiCtxBuilder::new();\n", &[
-                "runner/src/worker.rs: WasiCtxBuilder belongs into runner/src/sandbox/wasi.rs: a guest's rights are granted in one place",
-            ]),
+            (
+                "runner/src/worker.rs",
+                "//! Runs.\nlet ctx = WasiCtxBuilder::new();\n",
+                &[
+                    "runner/src/worker.rs: WasiCtxBuilder belongs into runner/src/sandbox/wasi.rs: a guest's rights are granted in one place",
+                ],
+            ),
         ];
         for (path, text, expected) in rows {
             assert_eq!(findings(&file(path, text)), expected, "{path}");
