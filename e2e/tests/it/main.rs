@@ -1,0 +1,11 @@
+//! The one test binary of what works end to end on one machine, against real programs. One file per family of promises.
+
+mod components;
+mod server;
+
+/// A client that follows five redirects and asks no proxy.
+fn http() -> reqwest::Client {
+    // Fails only when another test was first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::limited(5)).build().expect("a client")
+}

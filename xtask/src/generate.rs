@@ -1,0 +1,46 @@
+//! `generate`: writes every file that is made from Rust, or with `--check` fails where one differs from its generator.
+//! What is in them is `crds`' business; this file knows only where they go.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+
+use crate::config;
+
+/// Path below the root, and contents.
+type File = (PathBuf, String);
+
+/// Every generated file.
+fn files() -> Vec<File> {
+    Vec::new()
+}
+
+/// Writes the files, or compares them.
+pub(crate) fn generate(check: bool) -> anyhow::Result<()> {
+    let (root, files) = (config::root(), files());
+    if check {
+        let differing = differing(&root, &files);
+        if !differing.is_empty() {
+            bail!("differ from their generator: {}; run `cargo xtask generate` and commit", differing.join(", "));
+        }
+        return Ok(());
+    }
+    for (path, contents) in &files {
+        write(&root.join(path), contents).with_context(|| format!("failed to write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn differing(root: &Path, files: &[File]) -> Vec<String> {
+    let differs = |(path, contents): &&File| fs::read_to_string(root.join(path)).ok().as_ref() != Some(contents);
+    files.iter().filter(differs).map(|(path, _)| path.display().to_string()).collect()
+}
+
+fn write(path: &Path, contents: &str) -> std::io::Result<()> {
+    fs::create_dir_all(path.parent().expect("a generated file lies in a folder"))?;
+    fs::write(path, contents)
+}
+
+#[cfg(test)]
+mod tests;
