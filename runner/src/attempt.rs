@@ -93,7 +93,7 @@ async fn line(runner: &Runner, task: &mut Task, ledger: &mut Ledger) -> Result<R
 
     task.observer.enter(Stage::Publishing);
     let begun = Instant::now();
-    let published = publish::publish(runner.fetcher(), &task.identity, &outputs).await;
+    let published = publish::outputs::publish(runner.fetcher().config(), &task.identity, &outputs).await;
     ledger.durations.publish_milliseconds = signed(begun.elapsed().as_millis());
     Ok(ledger.ended(executed, published))
 }

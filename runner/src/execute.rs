@@ -150,7 +150,7 @@ async fn outgrown(outputs: &[OutputDirectory]) -> String {
         for output in outputs {
             let directory: PathBuf = output.directory.clone();
             let limits = output.limits;
-            let measured = tokio::task::spawn_blocking(move || crate::publish::exceeds(&directory, limits)).await;
+            let measured = tokio::task::spawn_blocking(move || crate::publish::outputs::exceeds(&directory, limits)).await;
             if let Ok(Some(excess)) = measured {
                 return format!("output {:?} {excess}", output.output.name);
             }

@@ -89,7 +89,7 @@ pub(crate) struct Want<'a> {
 
 #[derive(Debug)]
 struct Shared {
-    limits: FetchLimits,
+    config: FetchConfig,
     store: Store,
     http: Http,
     s3: S3,
@@ -100,8 +100,12 @@ struct Shared {
 impl Fetcher {
     pub fn new(config: FetchConfig, store: Store) -> Result<Self, Failure> {
         let http = Http::new(config.limits.clone(), config.addresses.clone());
-        let s3 = S3::new(config.limits.clone(), config.addresses, config.s3);
-        Ok(Self { shared: Arc::new(Shared { limits: config.limits, store, http, s3 }) })
+        let s3 = S3::new(config.limits.clone(), config.addresses.clone(), config.s3.clone());
+        Ok(Self { shared: Arc::new(Shared { config, store, http, s3 }) })
+    }
+
+    pub fn config(&self) -> &FetchConfig {
+        &self.shared.config
     }
 
     pub fn store(&self) -> &Store {
@@ -146,7 +150,7 @@ impl Fetcher {
                 self.in_time(self.shared.s3.tree(&self.shared.store, s3, progress)).await
             }
             Source::Http(_) | Source::S3(_) | Source::Inline(_) | Source::Ipfs(_) => {
-                let fetched = self.file(source, expected, self.shared.limits.input_bytes, progress).await?;
+                let fetched = self.file(source, expected, self.shared.config.limits.input_bytes, progress).await?;
                 Ok(Tree::of_one(fetched.name.unwrap_or_else(|| fallback_name.to_owned()), fetched.blob))
             }
         }
@@ -176,7 +180,7 @@ impl Fetcher {
     }
 
     async fn in_time<T>(&self, fetch: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-        let limit = self.shared.limits.total_timeout;
+        let limit = self.shared.config.limits.total_timeout;
         tokio::time::timeout(limit, fetch).await.unwrap_or_else(|_| {
             Err(Failure::new(Reason::FetchTimeout, format!("not fetched within the {} s that a source has", limit.as_secs())))
         })

@@ -13,6 +13,7 @@ use crds::reason::Reason;
 use crate::failure::Failure;
 use crate::fetch::{Tree, TreeFile};
 use crate::order::Preopen;
+use crate::publish::OutputLimits;
 
 /// A directory that the guest writes.
 #[derive(Clone, Debug)]
@@ -20,15 +21,6 @@ pub(crate) struct OutputDirectory {
     pub(crate) output: Output,
     pub(crate) directory: PathBuf,
     pub(crate) limits: OutputLimits,
-}
-
-/// How large an output may grow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OutputLimits {
-    /// Bytes of all its files.
-    pub bytes: u64,
-    /// Files and directories.
-    pub entries: u64,
 }
 
 /// Builds the inputs below `work`: what the guest sees of them.

@@ -4,6 +4,7 @@
 //! go from here is in `publish/*`.
 
 pub mod manifest;
+pub(crate) mod outputs;
 pub mod s3;
 
 use std::collections::BTreeMap;

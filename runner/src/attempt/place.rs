@@ -5,7 +5,7 @@ use crds::reason::Reason;
 use crds::quantity::ParseQuantityError;
 
 use crate::failure::Failure;
-use crate::mounts::OutputLimits;
+use crate::publish::OutputLimits;
 use crate::runner::GuestLimits;
 use crate::task::Identity;
 

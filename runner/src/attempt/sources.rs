@@ -21,7 +21,7 @@ use crate::task::Task;
 
 /// The module's bytes, verified.
 pub(crate) async fn module(runner: &Runner, task: &Task) -> Result<Blob, Failure> {
-    let limit = runner.fetcher().limits().module_bytes;
+    let limit = runner.fetcher().config().limits.module_bytes;
     if let Some(path) = &task.local.module {
         let (store, path, digest) = (runner.fetcher().store().clone(), path.clone(), task.what.module.digest);
         return blocking(move || import(&store, &path, digest.as_ref(), limit, "the module")).await;
@@ -40,7 +40,7 @@ async fn input(runner: &Runner, task: &Task, input: &Input) -> Result<Tree, Fail
     let field = format!("spec.inputs[{}]", input.name);
     if let Some(path) = task.local.inputs.get(&input.name) {
         let (store, path, input) = (runner.fetcher().store().clone(), path.clone(), input.clone());
-        let limits = runner.fetcher().limits().clone();
+        let limits = runner.fetcher().config().limits.clone();
         return blocking(move || local_tree(&store, &path, &input, limits.input_bytes, limits.input_entries)).await;
     }
     let source = input.source().ok_or_else(|| no_source(&field))?;

@@ -34,6 +34,8 @@ pub struct Destination<'a> {
     pub attempt: i64,
     /// Tells this attempt from every other that believes to be it.
     pub fence: &'a str,
+    /// The output's name where an attempt has several: each gets a prefix, and a manifest, of its own.
+    pub output: Option<&'a str>,
 }
 
 // === impl Destination ===
@@ -43,7 +45,8 @@ impl Destination<'_> {
     pub fn prefix(&self) -> String {
         let prefix = self.publish.prefix.as_deref().unwrap_or_default();
         let filled = prefix.replace("{namespace}", self.namespace).replace("{job}", self.job);
-        format!("{filled}{}-{}-{}-{}/", self.run, self.index, self.attempt, self.fence)
+        let output = self.output.map(|name| format!("{name}/")).unwrap_or_default();
+        format!("{filled}{}-{}-{}-{}/{output}", self.run, self.index, self.attempt, self.fence)
     }
 }
 

@@ -11,7 +11,7 @@ fn an_attempt_has_a_prefix_of_its_own() {
     ] {
         let publish = S3Publish { bucket: "results".to_owned(), prefix: prefix.map(str::to_owned), region: None, endpoint: None };
         let destination =
-            Destination { publish: &publish, namespace: "team-a", job: "carve", run: 1, index: 0, attempt: 2, fence: "ab" };
+            Destination { publish: &publish, namespace: "team-a", job: "carve", run: 1, index: 0, attempt: 2, fence: "ab", output: None };
         assert_eq!(destination.prefix(), expected);
     }
 }
