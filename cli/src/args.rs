@@ -9,7 +9,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use url::Url;
 
-use crate::source_arg::{InputArg, Target, parse_input, parse_target, parse_url_input, parse_volume};
+use crate::source_arg::{InputArg, Target, parse_input, parse_target};
 
 #[cfg(test)]
 mod tests;
@@ -63,16 +63,16 @@ pub(crate) struct RunArgs {
 
     /// Give the program files to read: a file or directory, a URL, s3://BUCKET/KEY, s3://BUCKET/PREFIX/, ipfs://CID[/PATH] or a CID,
     /// seen in directory PATH (default /inputs for the first, /inputs/NAME for others)
-    #[arg(short, long = "input", value_name = "SRC[:PATH]", value_parser = parse_input, help_heading = "Data")]
+    /// (-v CID:PATH and -u URL are older spellings of the same)
+    #[arg(
+        short,
+        long = "input",
+        visible_short_aliases = ['v', 'u'],
+        value_name = "SRC[:PATH]",
+        value_parser = parse_input,
+        help_heading = "Data"
+    )]
     pub(crate) inputs: Vec<InputArg>,
-
-    /// The same as --input with a CID
-    #[arg(short = 'v', long = "volume", value_name = "CID:PATH", value_parser = parse_volume, help_heading = "Data")]
-    pub(crate) volumes: Vec<InputArg>,
-
-    /// The same as --input with a URL
-    #[arg(short = 'u', long = "url", value_name = "URL", value_parser = parse_url_input, help_heading = "Data")]
-    pub(crate) urls: Vec<InputArg>,
 
     /// Keep what the program writes to directory PATH, as output NAME (one named outputs at /outputs is always there)
     #[arg(short, long = "output", value_name = "NAME[:PATH]", value_parser = parse_output, help_heading = "Data")]

@@ -38,7 +38,8 @@ impl Environment {
             log: variable("WASMJOB_LOG"),
             ipfs_gateway: variable("IPFS_GATEWAY"),
             s3_endpoint: variable("AWS_ENDPOINT_URL_S3"),
-            ignore_configured_endpoints: variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS").is_some_and(|value| value.eq_ignore_ascii_case("true")),
+            ignore_configured_endpoints: variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
+                .is_some_and(|value| value.eq_ignore_ascii_case("true")),
             profile: variable("AWS_PROFILE"),
         }
     }

@@ -73,11 +73,10 @@ pub(crate) fn read(path: &Path) -> Result<String, Error> {
     String::from_utf8(bytes).map_err(|_| Error::NotText { place: place(path) })
 }
 
-/// Every document of a file, checked. Empty documents (a leading `---`) are not counted as kubectl does not.
+/// Every document of a file, checked. Empty documents (a leading `---`) are not counted.
 pub(crate) fn documents(text: &str, place: &str) -> Result<Vec<Document>, Error> {
-    let values = crds::yaml::documents(text).map_err(|error| Error::Syntax { place: place.to_owned(), message: error.to_string() })?;
-    let values = values.into_iter().filter(|value| !value.is_null());
-    Ok(values.enumerate().map(|(index, value)| document(index + 1, &value)).collect())
+    let values = crds::yaml::read(text).map_err(|error| Error::Syntax { place: place.to_owned(), message: error.to_string() })?;
+    Ok(values.into_iter().enumerate().map(|(index, value)| document(index + 1, &value)).collect())
 }
 
 /// The one WasmJob of a file; documents of other kinds stand beside it unread.
@@ -99,10 +98,7 @@ fn document(number: usize, value: &Value) -> Document {
     let name = text("/metadata/name").or_else(|| text("/metadata/generateName"));
     let group = text("/apiVersion").unwrap_or_default();
     let is_other = text("/kind").is_some() && !group.is_empty() && !group.starts_with(crds::GROUP);
-    let content = if is_other {
-        Content::Other(text("/kind").unwrap_or_default())
-    } else {
-        parse(value).map_or_else(Content::Refused, Content::Job)
-    };
+    let content =
+        if is_other { Content::Other(text("/kind").unwrap_or_default()) } else { parse(value).map_or_else(Content::Refused, Content::Job) };
     Document { number, name, content }
 }

@@ -23,6 +23,13 @@ const INLINE_BYTES: u64 = 32 << 10;
 const PLACEHOLDER_HOST: &str = "https://replace-me.example/";
 const PLACEHOLDER_BUCKET: &str = "replace-me";
 
+/// A job as a cluster takes it, and what is still to be done by hand.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Sent {
+    pub(crate) job: WasmJob,
+    pub(crate) notes: Vec<String>,
+}
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("unable to read {path:?}: {source}")]
@@ -45,23 +52,28 @@ pub(crate) fn with_placeholders(job: &LocalJob) -> WasmJob {
     job
 }
 
-/// The YAML, its notes first. A small module is carried inline; `stdin` is the flag's file.
-pub(crate) fn yaml(job: &LocalJob, stdin: Option<&Path>) -> Result<String, Error> {
-    let mut sent = with_placeholders(job);
-    let mut notes = Vec::new();
+/// What is sent to a cluster in place of this job: a small module is carried inline, `stdin` is the flag's file.
+pub(crate) fn for_cluster(job: &LocalJob, stdin: Option<&Path>) -> Result<Sent, Error> {
+    let mut sent = Sent { job: with_placeholders(job), notes: Vec::new() };
+    let what = &mut sent.job.spec.run;
     if let Some(path) = &job.local.module {
         let (module, note) = carried(path)?;
-        sent.spec.run.module = module;
-        notes.extend(note);
+        what.module = module;
+        sent.notes.extend(note);
     }
     for (name, path) in &job.local.inputs {
-        notes.push(format!("input {name}: {} is only on this machine; upload it and put its address in the input", path.display()));
+        sent.notes.push(format!("input {name}: {} is only on this machine; upload it and put its address in the input", path.display()));
     }
     if let Some(path) = stdin {
-        sent.spec.run.stdin = Some(Stdin { value: Some(text_of(path)?), input: None });
+        what.stdin = Some(Stdin { value: Some(text_of(path)?), input: None });
     }
-    let header: String = notes.iter().map(|note| format!("# {note}\n")).collect();
-    Ok(header + &serde_saphyr::to_string(&sent).expect("a job is maps, lists, strings and numbers"))
+    Ok(sent)
+}
+
+/// The YAML, its notes first.
+pub(crate) fn yaml(sent: &Sent) -> String {
+    let notes = sent.notes.iter().map(|note| format!("# {}\n", note.replace(|c: char| c.is_control(), " ")));
+    notes.collect::<String>() + &crds::yaml::write(&sent.job).expect("a job is maps, lists, strings and numbers")
 }
 
 /// The module itself where it is small, else a place for its URL and its digest.

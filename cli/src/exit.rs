@@ -65,7 +65,7 @@ pub(crate) fn line(outcome: &Outcome) -> Option<String> {
         }
         line
     });
-    Some(format!("wasmjob: {:?}: {message}", outcome.reason))
+    Some(format!("wasmjob: {}: {message}", outcome.reason))
 }
 
 /// The report of a job that never got to its guest.

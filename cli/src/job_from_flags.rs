@@ -9,7 +9,7 @@ use crds::resources::{Quantity, ResourceLimits, Resources, WasmLimits};
 use runner::task::LocalSources;
 
 use crate::args::{EnvArg, OutputArg, RunArgs};
-use crate::source_arg::{InputArg, SourceArg, dns_label, short_name};
+use crate::source_arg::{InputArg, SourceArg, short_name};
 
 #[cfg(test)]
 mod tests;
@@ -60,7 +60,7 @@ pub(crate) fn lay_over(job: LocalJob, flags: &RunArgs, variable: impl Fn(&str) -
     lay_over_limits(what, flags);
     lay_over_env(&mut what.env, &flags.env, variable);
     what.outputs = with_outputs(what.outputs.take(), &flags.outputs);
-    for input in flags.volumes.iter().chain(&flags.urls).chain(&flags.inputs) {
+    for input in &flags.inputs {
         let (input, file) = named_input(input, &what.inputs);
         local.inputs.extend(file.map(|file| (input.name.clone(), file)));
         what.inputs.push(input);
@@ -130,11 +130,14 @@ fn named_input(input: &InputArg, others: &[Input]) -> (Input, Option<PathBuf>) {
 /// `wanted`, or the first of `wanted-2`, `wanted-3`, … that no other input has.
 fn free_name(wanted: &str, others: &[Input]) -> String {
     let wanted = if wanted.is_empty() { "input" } else { wanted };
-    let is_free = |name: &String| others.iter().all(|other| other.name != *name);
-    std::iter::once(wanted.to_owned())
-        .chain((2_u32..).map(|number| dns_label(&format!("{wanted}-{number}"))))
-        .find(is_free)
-        .expect("there are more numbers than inputs")
+    let is_taken = |name: &str| others.iter().any(|other| other.name == name);
+    let mut name = wanted.to_owned();
+    let mut number = 1;
+    while is_taken(&name) {
+        number += 1;
+        name = format!("{wanted}-{number}");
+    }
+    name
 }
 
 /// The source fields that the API has, or the file that it has not.

@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     runner::role::enter();
     let (command, environment) = (parse(), config::Environment::read());
     match command {
-        Command::Run(run) => run::main(*run, &environment),
+        Command::Run(run) => run::main(&run, &environment),
         Command::Validate(validate) => validate::main(&validate.files),
         Command::Version => exit::print(&format!("wasmjob {}\n", args::VERSION)),
         Command::Completion { shell } => exit::print_bytes(&args::completion(shell)),

@@ -73,7 +73,7 @@ impl Destination {
             Err(error) => return Err(look(error)),
         };
         let record = record_path(cache, &directory);
-        if !overwrite && let Some(file) = foreign_file(&directory, &record)? {
+        if let Some(file) = foreign_file(&directory, &record)?.filter(|_| !overwrite) {
             return Err(Error::HoldsOtherFiles { directory, file });
         }
         let staging = stage(&directory, cache)?;
@@ -187,8 +187,7 @@ fn place_file(new: &Path, place: &Path, file: &Path) -> io::Result<()> {
 
 /// By the folder's path, so that a copy of the folder is nobody's.
 fn record_path(cache: &Path, directory: &Path) -> PathBuf {
-    let digest = Sha256::digest(directory.as_os_str().as_encoded_bytes());
-    let name: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let name = hex::encode(Sha256::digest(directory.as_os_str().as_encoded_bytes()));
     cache.join("outputs").join(format!("{name}.json"))
 }
 

@@ -4,40 +4,28 @@
 //! from it alone.
 
 use std::fs::File;
-use std::io::{self, IsTerminal as _};
+use std::io;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::FileTypeExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 
+use crds::condition::RunState;
+use crds::job::WasmJob;
 use crds::reason::Reason;
 use crds::report::Report;
-use crds::status::WasmJobStatus;
+use crds::status::{Run, WasmJobStatus};
 use runner::failure::Failure;
-use runner::task::{Identity, Observer, Task};
+use runner::task::Identity;
 
 use crate::args::RunArgs;
 use crate::config::{self, Environment};
 use crate::document::{self, Content};
 use crate::job_from_flags::{LocalJob, job_for_module, lay_over};
-use crate::outputs::Destination;
-use crate::source_arg::{SourceArg, Target, dns_label};
+use crate::source_arg::{Target, dns_label};
 use crate::{dry_run, exit, status_file};
 
 mod attempt;
-
-#[cfg(test)]
-mod tests;
-
-/// Everything that is known before anything is fetched.
-struct Plan {
-    task: Task,
-    config: runner::Config,
-    destination: Destination,
-    carriers: Vec<std::thread::JoinHandle<()>>,
-    line: Option<crate::progress::Line>,
-}
 
 /// A run's ending, and the signal that brought it about.
 struct Ending {
@@ -45,17 +33,17 @@ struct Ending {
     signal: Option<i32>,
 }
 
-pub(crate) fn main(flags: RunArgs, environment: &Environment) -> ExitCode {
+pub(crate) fn main(flags: &RunArgs, environment: &Environment) -> ExitCode {
     log_to_stderr(environment.log.as_deref());
-    let job = match job(&flags, config::variable) {
+    let job = match job(flags, config::variable) {
         Ok(job) => job,
-        Err(failure) => return finish(&flags, &refused(failure)),
+        Err(failure) => return finish(flags, &refused(failure)),
     };
     if flags.dry_run {
-        return print_yaml(&job, &flags);
+        return print_yaml(&job, flags);
     }
     warn_of_entrypoint(&job);
-    finish(&flags, &attempt::carry_out(&job, &flags, environment))
+    finish(flags, &attempt::carry_out(&job, flags, environment))
 }
 
 /// The job that the flags and the document say, checked as the API server would check it.
@@ -67,9 +55,15 @@ fn job(flags: &RunArgs, variable: impl Fn(&str) -> Option<String>) -> Result<Loc
     };
     let job = lay_over(said, flags, variable);
     check_files(&job, flags)?;
-    let value = serde_json::to_value(dry_run::with_placeholders(&job)).expect("a job is maps, lists, strings and numbers");
+    check(&dry_run::with_placeholders(&job))?;
+    Ok(job)
+}
+
+/// What the API server would say.
+fn check(job: &WasmJob) -> Result<(), Failure> {
+    let value = serde_json::to_value(job).expect("a job is maps, lists, strings and numbers");
     let violations = crds::validate::validate(&value);
-    if violations.is_empty() { Ok(job) } else { Err(invalid(&violations)) }
+    if violations.is_empty() { Ok(()) } else { Err(invalid(&violations)) }
 }
 
 fn job_from_document(path: &Path) -> Result<LocalJob, Failure> {
@@ -112,16 +106,19 @@ fn check_files(job: &LocalJob, flags: &RunArgs) -> Result<(), Failure> {
 }
 
 fn print_yaml(job: &LocalJob, flags: &RunArgs) -> ExitCode {
-    match dry_run::yaml(job, flags.stdin.as_deref()) {
-        Ok(yaml) => exit::print(&yaml),
-        Err(error) => finish(flags, &refused(Failure::new(Reason::InvalidSpec, error.to_string()))),
+    let sent = dry_run::for_cluster(job, flags.stdin.as_deref()).map_err(|error| Failure::new(Reason::InvalidSpec, error.to_string()));
+    match sent.and_then(|sent| check(&sent.job).map(|()| sent)) {
+        Ok(sent) => exit::print(&dry_run::yaml(&sent)),
+        Err(failure) => finish(flags, &refused(failure)),
     }
 }
 
 /// What earlier systems took for an entrypoint is an argument here.
 fn warn_of_entrypoint(job: &LocalJob) {
     if job.job.spec.run.args.first().is_some_and(|first| first == "_start") {
-        exit::say("wasmjob: warning: _start is passed to the program as its first argument; the function to call is named with --entrypoint");
+        exit::say(
+            "wasmjob: warning: _start is passed to the program as its first argument; the function to call is named with --entrypoint",
+        );
     }
 }
 
@@ -136,7 +133,7 @@ fn finish(flags: &RunArgs, ending: &Ending) -> ExitCode {
         None => exit::code(&ending.report.outcome),
     };
     if let Some(path) = &flags.status_file
-        && let Err(error) = status_file::write(path, &WasmJobStatus::of_run(&ending.report))
+        && let Err(error) = status_file::write(path, &status(&ending.report))
     {
         exit::say(&format!("wasmjob: {error}"));
         code = if code == 0 { exit::NOT_RUN } else { code };
@@ -145,6 +142,12 @@ fn finish(flags: &RunArgs, ending: &Ending) -> ExitCode {
         exit::say(&line);
     }
     ExitCode::from(code)
+}
+
+/// As after the first run of a job of generation 1.
+fn status(report: &Report) -> WasmJobStatus {
+    let run = Run { number: 1, generation: 1, state: RunState::Ended(report) };
+    WasmJobStatus::of_run(&run, report.finish_time, None)
 }
 
 fn log_to_stderr(filter: Option<&str>) {
@@ -177,6 +180,6 @@ fn identity(job: &LocalJob) -> io::Result<Identity> {
         run: 1,
         index: 0,
         attempt: 1,
-        fence: random.iter().map(|byte| format!("{byte:02x}")).collect(),
+        fence: hex::encode(random),
     })
 }

@@ -47,7 +47,12 @@ pub(crate) async fn s3_access(flags: &RunArgs, environment: &Environment) -> Res
     Ok(S3Access {
         credentials: credentials(profile, flags.profile.is_some(), shared.region().cloned()).await?,
         region: shared.region().map(ToString::to_string),
-        endpoint: flags.s3_endpoint.as_ref().map(ToString::to_string).or(of_environment).or_else(|| shared.endpoint_url().map(str::to_owned)),
+        endpoint: flags
+            .s3_endpoint
+            .as_ref()
+            .map(ToString::to_string)
+            .or(of_environment)
+            .or_else(|| shared.endpoint_url().map(str::to_owned)),
     })
 }
 

@@ -61,27 +61,9 @@ pub(crate) fn parse_input(text: &str) -> Result<InputArg, String> {
     Ok(InputArg { source: parse_source(source)?, mount_path: path.map(absolute) })
 }
 
-/// `CID:PATH`, the older spelling.
-pub(crate) fn parse_volume(text: &str) -> Result<InputArg, String> {
-    let input = parse_input(text)?;
-    match input.source {
-        SourceArg::Ipfs(_) => Ok(input),
-        _ => Err("-v takes CID:PATH; -i takes every kind of source".to_owned()),
-    }
-}
-
-/// `URL`, the older spelling.
-pub(crate) fn parse_url_input(text: &str) -> Result<InputArg, String> {
-    let input = parse_input(text)?;
-    match input.source {
-        SourceArg::Http(_) => Ok(input),
-        _ => Err("-u takes an http:// or https:// URL; -i takes every kind of source".to_owned()),
-    }
-}
-
-/// A mount path with its leading slash: `inputs` and `./inputs` mean `/inputs`.
+/// A mount path in the API's one spelling: `inputs`, `./inputs` and `/inputs/` mean `/inputs`.
 pub(crate) fn absolute(path: &str) -> String {
-    let path = path.strip_prefix("./").unwrap_or(path);
+    let path = path.strip_prefix("./").unwrap_or(path).trim_end_matches('/');
     if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
 }
 
@@ -90,9 +72,7 @@ pub(crate) fn short_name(source: &SourceArg) -> String {
     match source {
         SourceArg::Local(path) => dns_label(&stem(&path.to_string_lossy())),
         SourceArg::Http(HttpSource { url }) => Url::parse(url).map(|url| dns_label(&stem(url.path()))).unwrap_or_default(),
-        SourceArg::S3(S3Source { key, prefix, .. }) => {
-            dns_label(&stem(key.as_deref().or(prefix.as_deref()).unwrap_or_default()))
-        }
+        SourceArg::S3(S3Source { key, prefix, .. }) => dns_label(&stem(key.as_deref().or(prefix.as_deref()).unwrap_or_default())),
         SourceArg::Ipfs(IpfsSource { path: Some(path), .. }) => dns_label(&stem(path)),
         // The end of a CID tells it from others; its beginning is the same for nearly all.
         SourceArg::Ipfs(IpfsSource { cid, path: None }) => {
@@ -120,9 +100,9 @@ pub(crate) fn dns_label(text: &str) -> String {
 
 fn split_path(text: &str) -> (&str, Option<&str>) {
     let Some((source, path)) = text.rsplit_once(':') else { return (text, None) };
-    let is_scheme = path.starts_with("//") && !source.contains([':', '/']);
-    let is_path = path.starts_with('/') && !is_scheme;
-    let is_relative_path_of_cid = !path.is_empty() && !is_scheme && is_ipfs(source);
+    // Two slashes follow the colon of a scheme, wherever in a URL it stands.
+    let is_path = path.starts_with('/') && !path.starts_with("//");
+    let is_relative_path_of_cid = !path.is_empty() && !path.starts_with('/') && is_ipfs(source);
     if !source.is_empty() && (is_path || is_relative_path_of_cid) { (source, Some(path)) } else { (text, None) }
 }
 

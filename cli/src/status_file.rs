@@ -47,6 +47,6 @@ fn text(path: &Path, status: &WasmJobStatus) -> String {
     if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
         serde_json::to_string_pretty(status).expect(NO_SURPRISES) + "\n"
     } else {
-        serde_saphyr::to_string(status).expect(NO_SURPRISES)
+        crds::yaml::write(status).expect(NO_SURPRISES)
     }
 }

@@ -41,6 +41,8 @@ pub(super) fn carry_out(job: &LocalJob, flags: &RunArgs, environment: &Environme
 }
 
 async fn attempt(job: &LocalJob, flags: &RunArgs, environment: &Environment) -> Result<Ending, Failure> {
+    // Whoever made a client before has chosen the same provider.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let mut signals = Signals::listen().map_err(|error| not_started("listen for signals", &error))?;
     let no_cache = || Failure::new(Reason::InvalidSpec, "no place to keep fetched files: set --cache-dir, WASMJOB_CACHE_DIR or HOME");
     let cache = environment.cache_directory(flags.cache_dir.as_deref()).ok_or_else(no_cache)?;
@@ -64,7 +66,8 @@ async fn attempt(job: &LocalJob, flags: &RunArgs, environment: &Environment) -> 
     let following = line.clone().map(|line| tokio::spawn(async move { line.follow(observer).await }));
     let ending = drive(config, task, &mut signals).await;
     // The streams end with the task that held them; what is still in them goes out before the summary.
-    let _ = tokio::task::spawn_blocking(move || carriers.into_iter().for_each(|carrier| drop(carrier.join()))).await;
+    let carried = tokio::task::spawn_blocking(move || carriers.into_iter().for_each(|carrier| drop(carrier.join())));
+    let _ = tokio::time::timeout(LAST_WORDS, carried).await;
     if let Some(following) = following {
         following.abort();
     }
@@ -132,7 +135,8 @@ fn summary(kept: Option<&Kept>, report: &Report) {
 fn destination(job: &LocalJob, flags: &RunArgs, cache: &Path) -> Result<Destination, Failure> {
     let of_name = || PathBuf::from(format!("{}-outputs", job.job.metadata.name.as_deref().unwrap_or("wasm")));
     let directory = flags.output_dir.clone().unwrap_or_else(of_name);
-    Destination::choose(&directory, flags.overwrite, cache).map_err(|error: outputs::Error| Failure::new(Reason::OutputUnsafe, error.to_string()))
+    Destination::choose(&directory, flags.overwrite, cache)
+        .map_err(|error: outputs::Error| Failure::new(Reason::OutputUnsafe, error.to_string()))
 }
 
 async fn config(job: &LocalJob, flags: &RunArgs, environment: &Environment, cache: PathBuf) -> Result<runner::Config, Failure> {
@@ -149,17 +153,17 @@ async fn config(job: &LocalJob, flags: &RunArgs, environment: &Environment, cach
         s3,
         ipfs: ipfs.map_err(|error| Failure::new(Reason::InvalidSpec, error.to_string()))?,
     };
-    Ok(runner::Config { cache_directory: cache, store_capacity_bytes: STORE_CAPACITY_BYTES, fetch, limits: runner::GuestDefaults::default() })
+    Ok(runner::Config {
+        cache_directory: cache,
+        store_capacity_bytes: STORE_CAPACITY_BYTES,
+        fetch,
+        limits: runner::GuestDefaults::default(),
+    })
 }
 
-fn not_started(what: &str, error: &dyn std::error::Error) -> Failure {
-    let mut message = format!("unable to {what}: {error}");
-    let mut source = error.source();
-    while let Some(cause) = source {
-        message.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    Failure::new(Reason::WorkerKilled, message)
+fn not_started(what: &str, error: &(dyn std::error::Error + 'static)) -> Failure {
+    let causes = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string);
+    Failure::new(Reason::WorkerKilled, format!("unable to {what}: {}", causes.collect::<Vec<_>>().join(": ")))
 }
 
 /// The signals that end a run.
