@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use runner::fetch::IpfsAccess;
+use runner::fetch::ipfs::IpfsAccess;
 use url::Url;
 
 use crate::config::Environment;

@@ -13,7 +13,7 @@ use aws_sdk_s3::config::{ProvideCredentials as _, SharedCredentialsProvider};
 use aws_sdk_s3::error::DisplayErrorContext;
 use aws_smithy_http_client::tls;
 use crds::job::WhatToRun;
-use runner::fetch::S3Access;
+use runner::fetch::s3::S3Access;
 
 use crate::args::RunArgs;
 use crate::config::Environment;

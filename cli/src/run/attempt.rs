@@ -9,7 +9,9 @@ use crds::reason::Reason;
 use crds::report::Report;
 use runner::Runner;
 use runner::failure::Failure;
-use runner::fetch::{AddressPolicy, FetchConfig, FetchLimits, S3Access};
+use runner::fetch::address::AddressPolicy;
+use runner::fetch::s3::S3Access;
+use runner::fetch::{FetchConfig, FetchLimits};
 use runner::task::{Observer, Task};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -25,7 +27,7 @@ use crate::{exit, outputs};
 
 /// Bytes of fetched files and compiled modules that are kept between runs.
 const STORE_CAPACITY_BYTES: u64 = 20 << 30;
-/// How long the runner may take to leave things in order, and what still runs after that is left behind.
+/// How long a cancelled run may take to end, and what it wrote to come out.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Runs the job to its end.
@@ -77,32 +79,35 @@ async fn attempt(job: &LocalJob, flags: &RunArgs, environment: &Environment) -> 
     Ok(keep_outputs(ending?, destination, line.is_some()))
 }
 
-/// The runner, from its start to its end; the first signal cancels the run, a second one the wait for order.
+/// The runner, from its start to its end. The first signal cancels the run and waits for what is left to say; a second one does not wait.
 async fn drive(config: runner::Config, task: Task, signals: &mut Signals) -> Result<Ending, Failure> {
-    let start_time = jiff::Timestamp::now();
+    let (observer, start_time) = (task.observer.clone(), jiff::Timestamp::now());
     let runner = Runner::start(config).map_err(|error| not_started("start the runner", &error))?;
-    let ending = tokio::select! {
-        report = runner.run(task) => Ending { report, signal: None },
-        signal = signals.next() => Ending { report: cancelled(signal, start_time), signal: Some(signal) },
+    let run = runner.run(task);
+    tokio::pin!(run);
+    let signal = tokio::select! {
+        report = &mut run => return Ok(Ending { report, signal: None }),
+        signal = signals.next() => signal,
     };
-    tokio::select! {
-        _ = tokio::time::timeout(LAST_WORDS, runner.shutdown()) => {}
-        _ = signals.next() => {}
-    }
-    Ok(ending)
+    observer.cancel();
+    let report = tokio::select! {
+        report = &mut run => report,
+        () = tokio::time::sleep(LAST_WORDS) => cancelled(start_time),
+        _ = signals.next() => cancelled(start_time),
+    };
+    Ok(Ending { report, signal: Some(signal) })
 }
 
-fn cancelled(signal: i32, start_time: jiff::Timestamp) -> Report {
-    let name = if signal == SignalKind::interrupt().as_raw_value() { "SIGINT" } else { "a signal" };
-    let mut report = exit::never_ran(Reason::Cancelled, format!("stopped by {name} ({signal})"), start_time);
+fn cancelled(start_time: jiff::Timestamp) -> Report {
+    let mut report = exit::never_ran(Reason::Cancelled, "the run was cancelled", start_time);
     report.finish_time = jiff::Timestamp::now();
     report
 }
 
-/// Puts the outputs in their place where a guest ran; a run that never got so far leaves the last one's there.
+/// Puts the outputs in their place where a guest came to its own end; a run that did not leaves those of the run before it there.
 fn keep_outputs(mut ending: Ending, destination: Destination, on_terminal: bool) -> Ending {
-    let guest_ran = ending.report.outcome.exit_code.is_some() || !ending.report.results.is_empty();
-    if !guest_ran {
+    let guest_ended = ending.signal.is_none() && (ending.report.outcome.exit_code.is_some() || !ending.report.results.is_empty());
+    if !guest_ended {
         return ending;
     }
     match destination.keep() {
@@ -157,7 +162,8 @@ async fn config(job: &LocalJob, flags: &RunArgs, environment: &Environment, cach
         cache_directory: cache,
         store_capacity_bytes: STORE_CAPACITY_BYTES,
         fetch,
-        limits: runner::GuestDefaults::default(),
+        limits: runner::GuestLimits::default(),
+        idle_workers: 1,
     })
 }
 
