@@ -62,6 +62,7 @@ impl Environment {
 }
 
 /// A variable of this process. Empty counts as unset; text that is no UTF-8 too.
+#[expect(clippy::disallowed_methods, reason = "this is the file that reads the environment")]
 pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
