@@ -120,20 +120,7 @@ impl Fetcher {
         max_bytes: u64,
         progress: &Progress,
     ) -> Result<Fetched, Failure> {
-        let want = Want { expected, max_bytes };
-        if let Some(known) = self.known(source, want).await? {
-            progress.is_known(known.blob.size_bytes());
-            return Ok(known);
-        }
-        let key = expected.map_or_else(|| format!("{source:?}"), ToString::to_string);
-        self.in_time(self.shared.store.once(&key, async {
-            // Whoever was here before may have brought it.
-            match self.known(source, want).await? {
-                Some(known) => Ok(known),
-                None => self.fetch_file(source, want, progress).await,
-            }
-        }))
-        .await
+        self.one(source, Want { expected, max_bytes }, false, progress).await
     }
 
     /// The files of an input. A single file is called what its source calls it, else `fallback_name`.
@@ -150,10 +137,28 @@ impl Fetcher {
                 self.in_time(self.shared.s3.tree(&self.shared.store, s3, progress)).await
             }
             Source::Http(_) | Source::S3(_) | Source::Inline(_) | Source::Ipfs(_) => {
-                let fetched = self.file(source, expected, self.shared.config.limits.input_bytes, progress).await?;
+                let want = Want { expected, max_bytes: self.shared.config.limits.input_bytes };
+                let fetched = self.one(source, want, true, progress).await?;
                 Ok(Tree::of_one(fetched.name.unwrap_or_else(|| fallback_name.to_owned()), fetched.blob))
             }
         }
+    }
+
+    /// One file from the store or its source; `named` when its name matters too.
+    async fn one(&self, source: Source<'_>, want: Want<'_>, named: bool, progress: &Progress) -> Result<Fetched, Failure> {
+        if let Some(known) = self.known(source, want, named).await? {
+            progress.is_known(known.blob.size_bytes());
+            return Ok(known);
+        }
+        let key = want.expected.map_or_else(|| format!("{source:?}"), ToString::to_string);
+        let work = async {
+            // Whoever was here before may have brought it.
+            match self.known(source, want, named).await? {
+                Some(known) => Ok(known),
+                None => self.fetch_file(source, want, progress).await,
+            }
+        };
+        self.in_time(self.shared.store.once(&key, work)).await
     }
 
     async fn fetch_file(&self, source: Source<'_>, want: Want<'_>, progress: &Progress) -> Result<Fetched, Failure> {
@@ -166,16 +171,26 @@ impl Fetcher {
         }
     }
 
-    /// The wanted bytes, if the store has them under the digest.
-    async fn known(&self, source: Source<'_>, want: Want<'_>) -> Result<Option<Fetched>, Failure> {
+    /// The wanted bytes, if the store has them under the digest, and their name, where that is known without asking.
+    async fn known(&self, source: Source<'_>, want: Want<'_>, named: bool) -> Result<Option<Fetched>, Failure> {
         let Some(digest) = want.expected.copied() else { return Ok(None) };
+        let name = match source {
+            // A server may have named the file: the same bytes from another URL are called something else.
+            Source::Http(http) => match http::noted_name(&self.shared.store, &http.url, &digest) {
+                Some(name) => name,
+                None if named => return Ok(None),
+                None => None,
+            },
+            Source::S3(s3) => s3.key.as_deref().and_then(path::file_name),
+            Source::Ipfs(_) | Source::Inline(_) => None,
+        };
         let store = self.shared.store.clone();
         // A look may mean to hash the file again.
         let found = tokio::task::spawn_blocking(move || store.get(&digest)).await.ok().flatten();
         match found {
             None => Ok(None),
             Some(blob) if blob.size_bytes() > want.max_bytes => Err(body::too_large(&digest.to_string(), want.max_bytes)),
-            Some(blob) => Ok(Some(Fetched { blob, name: None })),
+            Some(blob) => Ok(Some(Fetched { blob, name })),
         }
     }
 

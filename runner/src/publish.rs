@@ -47,7 +47,8 @@ pub async fn collect(directory: OwnedFd, limits: OutputLimits) -> Result<Manifes
         let found = walk(directory.as_fd(), limits)?;
         hash_all(directory.as_fd(), &found)
     });
-    work.await.unwrap_or_else(|_| Err(Failure::new(Reason::PublishFailed, "the thread that reads the output died; this is a defect of ours")))
+    work.await
+        .unwrap_or_else(|_| Err(Failure::new(Reason::PublishFailed, "the thread that reads the output died; this is a defect of ours")))
 }
 
 /// The files below `directory`, or the first thing that must not be there. Reads no file.

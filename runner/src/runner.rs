@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crds::report::Report;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 
 use crate::attempt;
 use crate::fetch::{FetchConfig, Fetcher};
@@ -97,8 +99,9 @@ impl Runner {
     }
 
     /// Carries out one attempt. Every ending is a report.
-    pub async fn run(&self, task: Task) -> Report {
-        attempt::run(self, task).await
+    pub fn run(&self, task: Task) -> BoxFuture<'_, Report> {
+        // Boxed: the futures of every source and publisher nest too deep for a caller's own to be laid out around them.
+        attempt::run(self, task).boxed()
     }
 
     pub(crate) fn fetcher(&self) -> &Fetcher {

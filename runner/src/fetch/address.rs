@@ -112,9 +112,8 @@ impl AddressPolicy {
         let absolute = if self.allow_private { name.to_owned() } else { format!("{}.", name.trim_end_matches('.')) };
         let addresses: Vec<_> = tokio::net::lookup_host((absolute.as_str(), 0)).await.map_err(ResolveError::LookUp)?.collect();
         for address in &addresses {
-            self.check(address.ip()).map_err(|refused| {
-                ResolveError::Refused(Refused { what: format!("{name} ({})", refused.what), why: refused.why })
-            })?;
+            self.check(address.ip())
+                .map_err(|refused| ResolveError::Refused(Refused { what: format!("{name} ({})", refused.what), why: refused.why }))?;
         }
         Ok(addresses)
     }

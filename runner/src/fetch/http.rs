@@ -9,15 +9,18 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use crds::digest::Digest;
 use crds::reason::Reason;
 use futures_util::StreamExt as _;
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_DISPOSITION, LOCATION, RETRY_AFTER};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_DISPOSITION, LOCATION, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use url::Url;
 
-use self::hop::{first_hop, next_hop, shown};
+use self::hop::first_hop;
+pub(super) use self::hop::{next_hop, shown};
 use super::address::{AddressPolicy, Refused, ResolveError};
 use super::body::{Intake, Pace, too_large};
+use super::path::file_name;
 use super::retry::{Setback, retrying};
 use super::{FetchLimits, Fetched, Progress, Want};
 use crate::failure::{Failure, chain};
@@ -63,13 +66,16 @@ impl Http {
             pace.count(bytes.len(), &what)?;
             intake.push(bytes, &what).await?;
         }
-        Ok(Fetched { blob: intake.finish(want.expected, &what).await?, name })
+        let blob = intake.finish(want.expected, &what).await?;
+        // Without the note the next fetch asks the server again, and that is all.
+        let _ = store.set_note(&name_key(url.as_str(), &blob.digest()), name.as_deref().unwrap_or_default().as_bytes());
+        Ok(Fetched { blob, name })
     }
 
     /// The first answer that is no redirect, if it is a 200.
     async fn follow(&self, mut url: Url) -> Result<Response, Setback> {
         for _ in 0..=self.limits.redirects {
-            let response = self.ask(&url).await?;
+            let response = self.ask(&url, None).await?;
             if !response.status().is_redirection() || response.status() == StatusCode::NOT_MODIFIED {
                 return accept(&url, response);
             }
@@ -81,11 +87,12 @@ impl Http {
     }
 
     /// One request to one checked address.
-    async fn ask(&self, url: &Url) -> Result<Response, Setback> {
+    pub(super) async fn ask(&self, url: &Url, accept: Option<&'static str>) -> Result<Response, Setback> {
         let what = shown(url);
         self.addresses.check_url(url).map_err(|refused| denied(&what, &refused))?;
-        let request = self.client()?.get(url.clone()).header(ACCEPT_ENCODING, "identity").send();
-        let response = match tokio::time::timeout(self.limits.idle_timeout, request).await {
+        let request = self.client()?.get(url.clone()).header(ACCEPT_ENCODING, "identity");
+        let request = accept.into_iter().fold(request, |request, accept| request.header(ACCEPT, accept));
+        let response = match tokio::time::timeout(self.limits.idle_timeout, request.send()).await {
             Ok(answer) => answer.map_err(|e| broken(&what, &e))?,
             Err(_) => return Err(Setback::passing(Reason::FetchTimeout, format!("{what}: no answer in time"))),
         };
@@ -100,10 +107,29 @@ impl Http {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let built = build_client(&self.limits, &self.addresses)
-            .map_err(|e| Failure::new(Reason::FetchFailed, format!("no HTTP client: {}", chain(&*e))))?;
+        let built = client(&self.limits, &self.addresses)?;
         Ok(self.client.get_or_init(|| built))
     }
+}
+
+/// A client for servers that were configured: it connects wherever they are, and follows no redirect.
+pub(super) fn trusted_client(limits: &FetchLimits) -> Result<reqwest::Client, Failure> {
+    client(limits, &AddressPolicy { allow_private: true, ..AddressPolicy::default() })
+}
+
+fn client(limits: &FetchLimits, addresses: &AddressPolicy) -> Result<reqwest::Client, Failure> {
+    build_client(limits, addresses).map_err(|e| Failure::new(Reason::FetchFailed, format!("no HTTP client: {}", chain(&*e))))
+}
+
+/// What the bytes with this digest were called when they came from `url`: `None` if they never did, `Some(None)` if by no safe name.
+pub(super) fn noted_name(store: &Store, url: &str, digest: &Digest) -> Option<Option<String>> {
+    let url = first_hop(url).ok()?;
+    let noted = store.note(&name_key(url.as_str(), digest))?;
+    Some(String::from_utf8(noted).ok().and_then(|name| file_name(&name)))
+}
+
+fn name_key(url: &str, digest: &Digest) -> String {
+    format!("name {digest} {url}")
 }
 
 fn build_client(limits: &FetchLimits, addresses: &AddressPolicy) -> Result<reqwest::Client, Box<dyn std::error::Error + Send + Sync>> {

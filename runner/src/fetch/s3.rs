@@ -9,7 +9,7 @@ mod object;
 pub(crate) mod refusal;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{SharedCredentialsProvider, SharedHttpClient};

@@ -81,9 +81,10 @@ pub async fn to_s3(
 fn check_keys(prefix: &str, manifest: &Manifest) -> Result<(), Failure> {
     match manifest.files.iter().find(|file| prefix.len() + file.path.len() > 1024) {
         None => Ok(()),
-        Some(file) => {
-            Err(Failure::new(Reason::OutputUnsafe, format!("output {:?}: with its prefix longer than the 1024 bytes of an S3 key", file.path)))
-        }
+        Some(file) => Err(Failure::new(
+            Reason::OutputUnsafe,
+            format!("output {:?}: with its prefix longer than the 1024 bytes of an S3 key", file.path),
+        )),
     }
 }
 
@@ -95,7 +96,13 @@ async fn upload_all<'a>(
     manifest: &'a Manifest,
 ) -> Result<(), Failure> {
     let directory = Arc::new(directory);
-    let upload = |file: &'a ManifestFile| Upload { limits: &config.limits, bucket, key: format!("{prefix}{}", file.path), file, directory: directory.clone() };
+    let upload = |file: &'a ManifestFile| Upload {
+        limits: &config.limits,
+        bucket,
+        key: format!("{prefix}{}", file.path),
+        file,
+        directory: directory.clone(),
+    };
     let (small, large): (Vec<_>, Vec<_>) = manifest.files.iter().partition(|file| file.size_bytes <= PART_BYTES);
     stream::iter(small.into_iter().map(|file| {
         let upload = upload(file);

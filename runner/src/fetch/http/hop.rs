@@ -26,7 +26,7 @@ pub(super) fn first_hop(text: &str) -> Result<Url, Failure> {
 }
 
 /// Where a redirect from `from` leads. `location` is the header's value.
-pub(super) fn next_hop(from: &Url, location: Option<&[u8]>) -> Result<Url, Failure> {
+pub(in crate::fetch) fn next_hop(from: &Url, location: Option<&[u8]>) -> Result<Url, Failure> {
     let what = shown(from);
     let failed = |why: &str| Failure::new(Reason::FetchFailed, format!("{what}: {why}"));
     let denied = |why: &str| Failure::new(Reason::FetchDenied, format!("{what}: {why}"));
@@ -42,7 +42,7 @@ pub(super) fn next_hop(from: &Url, location: Option<&[u8]>) -> Result<Url, Failu
 }
 
 /// A URL for people: without query and fragment, which hold the signatures of signed URLs.
-pub(super) fn shown(url: &Url) -> String {
+pub(in crate::fetch) fn shown(url: &Url) -> String {
     let mut bare = url.clone();
     bare.set_fragment(None);
     bare.set_query(None);

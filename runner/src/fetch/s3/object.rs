@@ -93,9 +93,10 @@ impl Object<'_> {
         let blob = intake.finish(want.expected, &what).await?;
         let sha256 = base64::engine::general_purpose::STANDARD.encode(blob.digest().as_bytes());
         match &found.sha256 {
-            Some(promised) if *promised != sha256 => {
-                Err(Setback::passing(Reason::FetchFailed, format!("{what}: expected the checksum {promised} that the store keeps, got {sha256}")))
-            }
+            Some(promised) if *promised != sha256 => Err(Setback::passing(
+                Reason::FetchFailed,
+                format!("{what}: expected the checksum {promised} that the store keeps, got {sha256}"),
+            )),
             _ => Ok(blob),
         }
     }

@@ -25,9 +25,7 @@ where
         SdkError::DispatchFailure(failure) if failure.is_timeout() => {
             Setback::passing(Reason::FetchTimeout, format!("{what}: no connection in time"))
         }
-        SdkError::DispatchFailure(failure) if failure.is_io() => {
-            Setback::passing(Reason::FetchFailed, format!("{what}: {}", chain(error)))
-        }
+        SdkError::DispatchFailure(failure) if failure.is_io() => Setback::passing(Reason::FetchFailed, format!("{what}: {}", chain(error))),
         // Before anything was sent: the credentials could not be had.
         SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_) => {
             Setback::last(Reason::CredentialDenied, format!("{what}: {}{}", chain(error), advice(bucket, right)))

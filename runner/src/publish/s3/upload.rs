@@ -179,7 +179,8 @@ impl Drop for Multipart {
     fn drop(&mut self) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         if self.open {
-            let again = Self { client: self.client.clone(), bucket: self.bucket.clone(), key: self.key.clone(), id: self.id.clone(), open: false };
+            let again =
+                Self { client: self.client.clone(), bucket: self.bucket.clone(), key: self.key.clone(), id: self.id.clone(), open: false };
             runtime.spawn(async move { again.abort().await });
         }
     }

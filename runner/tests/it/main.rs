@@ -1,0 +1,6 @@
+//! The runner's integration tests, one binary. Servers are hostile and ours, on loopback; nothing else is contacted.
+
+mod fetch_http;
+mod publish;
+mod server;
+mod store;
