@@ -19,6 +19,7 @@ use std::time::Duration;
 use crds::digest::Digest;
 use crds::reason::Reason;
 use crds::source::Source;
+use futures_util::FutureExt as _;
 
 use self::address::AddressPolicy;
 use self::http::Http;
@@ -134,7 +135,7 @@ impl Fetcher {
         match source {
             Source::S3(s3) if s3.key.is_none() => {
                 no_digest(expected, "an s3 prefix")?;
-                self.in_time(self.shared.s3.tree(&self.shared.store, s3, progress)).await
+                self.in_time(self.shared.s3.tree(&self.shared.store, s3, progress).boxed()).await
             }
             Source::Http(_) | Source::S3(_) | Source::Inline(_) | Source::Ipfs(_) => {
                 let want = Want { expected, max_bytes: self.shared.config.limits.input_bytes };
@@ -158,7 +159,7 @@ impl Fetcher {
                 None => self.fetch_file(source, want, progress).await,
             }
         };
-        self.in_time(self.shared.store.once(&key, work)).await
+        self.in_time(self.shared.store.once(&key, work.boxed())).await
     }
 
     async fn fetch_file(&self, source: Source<'_>, want: Want<'_>, progress: &Progress) -> Result<Fetched, Failure> {

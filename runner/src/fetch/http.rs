@@ -44,7 +44,7 @@ impl Http {
     /// The bytes behind `url`, and the name that the server or the URL gives them.
     pub(crate) async fn fetch(&self, store: &Store, url: &str, want: Want<'_>, progress: &Progress) -> Result<Fetched, Failure> {
         let url = first_hop(url)?;
-        retrying(async || self.attempt(store, &url, want, progress).await).await
+        retrying(|| self.attempt(store, &url, want, progress)).await
     }
 
     async fn attempt(&self, store: &Store, url: &Url, want: Want<'_>, progress: &Progress) -> Result<Fetched, Setback> {

@@ -40,7 +40,10 @@ impl From<Failure> for Setback {
 }
 
 /// The first answer of `attempt`, which is called again while its setbacks are passing.
-pub(crate) async fn retrying<T>(mut attempt: impl AsyncFnMut() -> Result<T, Setback>) -> Result<T, Failure> {
+pub(crate) async fn retrying<T, F>(mut attempt: impl FnMut() -> F) -> Result<T, Failure>
+where
+    F: Future<Output = Result<T, Setback>>,
+{
     let mut pause = FIRST_PAUSE;
     for try_number in 1.. {
         let (failure, asked) = match attempt().await {

@@ -15,7 +15,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{SharedCredentialsProvider, SharedHttpClient};
 use crds::reason::Reason;
 use crds::source::S3Source;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 
 use self::client::Target;
 use self::listing::Listed;
@@ -71,7 +71,8 @@ impl S3 {
         };
         let bucket = self.bucket(&source.bucket, source.region.as_deref(), source.endpoint.as_deref())?;
         let object = Object { bucket: &bucket, key, version_id: source.version_id.as_deref(), limits: &self.limits };
-        let blob = retrying(async || {
+        let object = &object;
+        let blob = retrying(|| async move {
             let found = object.head().await?;
             object.read(store, &found, want, progress).await
         })
@@ -83,13 +84,11 @@ impl S3 {
     pub(crate) async fn tree(&self, store: &Store, source: &S3Source, progress: &Progress) -> Result<Tree, Failure> {
         let prefix = source.prefix.as_deref().unwrap_or_default();
         let bucket = self.bucket(&source.bucket, source.region.as_deref(), source.endpoint.as_deref())?;
-        let listing = retrying(async || listing::list(&bucket, prefix, &self.limits).await).await?;
+        let listing = retrying(|| listing::list(&bucket, prefix, &self.limits)).await?;
         let (small, large): (Vec<_>, Vec<_>) = listing.files.iter().partition(|file| file.found.size_bytes <= object::RANGE_BYTES);
         // Small objects side by side; a large one has parallel ranges of its own. Either way memory holds a few ranges.
-        let mut files: Vec<_> = stream::iter(small.into_iter().map(|file| self.listed(store, &bucket, file, progress)))
-            .buffer_unordered(RANGES_AT_ONCE)
-            .try_collect()
-            .await?;
+        let small: Vec<_> = small.into_iter().map(|file| self.listed(store, &bucket, file, progress).boxed()).collect();
+        let mut files: Vec<_> = stream::iter(small).buffer_unordered(RANGES_AT_ONCE).try_collect().await?;
         for file in large {
             files.push(self.listed(store, &bucket, file, progress).await?);
         }
@@ -99,7 +98,7 @@ impl S3 {
     async fn listed(&self, store: &Store, bucket: &Bucket, file: &Listed, progress: &Progress) -> Result<TreeFile, Failure> {
         let object = Object { bucket, key: &file.key, version_id: None, limits: &self.limits };
         let want = Want { expected: None, max_bytes: file.found.size_bytes };
-        let blob = retrying(async || object.read(store, &file.found, want, progress).await).await?;
+        let blob = retrying(|| object.read(store, &file.found, want, progress)).await?;
         Ok(TreeFile { path: file.path.clone(), blob })
     }
 

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use crds::job::S3Publish;
 use crds::reason::Reason;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 
 use self::upload::{PART_BYTES, PARTS_AT_ONCE, Upload, in_time, refused};
 use super::manifest::{Manifest, ManifestFile};
@@ -70,7 +70,7 @@ pub async fn to_s3(
     let bucket = s3.bucket(&publish.bucket, publish.region.as_deref(), publish.endpoint.as_deref())?;
     let prefix = destination.prefix();
     check_keys(&prefix, manifest)?;
-    let all = upload_all(config, &bucket, &prefix, directory, manifest);
+    let all = upload_all(config, &bucket, &prefix, directory, manifest).boxed();
     tokio::time::timeout(limit, all).await.unwrap_or_else(|_| {
         Err(Failure::new(Reason::PublishFailed, format!("{}: not uploaded within {} s", bucket.called(&prefix), limit.as_secs())))
     })?;
@@ -104,17 +104,17 @@ async fn upload_all<'a>(
         directory: directory.clone(),
     };
     let (small, large): (Vec<_>, Vec<_>) = manifest.files.iter().partition(|file| file.size_bytes <= PART_BYTES);
-    stream::iter(small.into_iter().map(|file| {
-        let upload = upload(file);
-        async move { upload.whole().await }
-    }))
-    .buffer_unordered(PARTS_AT_ONCE)
-    .try_collect::<()>()
-    .await?;
+    let small: Vec<_> = small.into_iter().map(|file| whole(upload(file)).boxed()).collect();
+    stream::iter(small).buffer_unordered(PARTS_AT_ONCE).try_collect::<()>().await?;
     for file in large {
         upload(file).in_parts().await?;
     }
-    retrying(async || put_manifest(config, bucket, &format!("{prefix}{MANIFEST}"), &manifest.to_json()).await).await
+    let (key, json) = (format!("{prefix}{MANIFEST}"), manifest.to_json());
+    retrying(|| put_manifest(config, bucket, &key, &json)).await
+}
+
+async fn whole(upload: Upload<'_>) -> Result<(), Failure> {
+    upload.whole().await
 }
 
 /// Creates the manifest, which must not be there yet. One with the same bytes is ours: its first answer was lost.

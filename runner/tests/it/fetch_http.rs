@@ -100,7 +100,8 @@ async fn those_who_want_the_same_digest_at_once_share_one_download() {
 async fn large_bodies_arrive_whole_and_hashed() {
     let body: Vec<u8> = (0..900_000_u32).map(|number| (number % 251) as u8).collect();
     let server = Server::saying(ok("", &body));
-    let fetched = setup().fetch(&server.url("/x"), Some(&digest(&body))).await.unwrap();
+    let setup = setup();
+    let fetched = setup.fetch(&server.url("/x"), Some(&digest(&body))).await.unwrap();
     assert_eq!(read(&fetched), body);
 }
 

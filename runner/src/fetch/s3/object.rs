@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::Bucket;
 use super::refusal::{changed, setback};
-use crate::failure::{Failure, chain};
+use crate::failure::chain;
 use crate::fetch::body::{Intake, Pace, too_large};
 use crate::fetch::retry::{Setback, retrying};
 use crate::fetch::{FetchLimits, Progress, Want};
@@ -106,19 +106,24 @@ impl Object<'_> {
         let what = self.what();
         let starts = (0..found.size_bytes).step_by(usize::try_from(RANGE_BYTES).unwrap_or(usize::MAX));
         let (to_intake, mut parts) = mpsc::channel(1);
-        let receive = async move {
-            let mut ranges = stream::iter(starts.map(|start| {
-                let end = (start + RANGE_BYTES).min(found.size_bytes);
-                async move { retrying_range(async || self.part(found, Some((start, end)), end - start).await).await }
-            }))
-            .buffered(RANGES_AT_ONCE - 1);
-            while let Some(part) = ranges.try_next().await? {
-                if to_intake.send(part).await.is_err() {
-                    break;
+        let receive =
+            async move {
+                let mut ranges =
+                    stream::iter(starts.map(|start| {
+                        let end = (start + RANGE_BYTES).min(found.size_bytes);
+                        // A range that stays out of reach fails the whole, and then all of it may be tried again: the object may have changed.
+                        async move {
+                            retrying(|| self.part(found, Some((start, end)), end - start)).await.map_err(|e| Setback::Passing(e, None))
+                        }
+                    }))
+                    .buffered(RANGES_AT_ONCE - 1);
+                while let Some(part) = ranges.try_next().await? {
+                    if to_intake.send(part).await.is_err() {
+                        break;
+                    }
                 }
-            }
-            Ok(())
-        };
+                Ok(())
+            };
         let hand_on = async {
             while let Some(part) = parts.recv().await {
                 for bytes in part {
@@ -179,9 +184,4 @@ async fn collect(mut body: ByteStream, most: u64, what: &str, limits: &FetchLimi
         chunks.push(bytes);
     }
     Ok(chunks)
-}
-
-/// A range that stays out of reach is a failure of the whole; one whose object changed is too, but then all of it may be tried again.
-async fn retrying_range<T>(part: impl AsyncFnMut() -> Result<T, Setback>) -> Result<T, Setback> {
-    retrying(part).await.map_err(|failure: Failure| Setback::Passing(failure, None))
 }

@@ -68,7 +68,8 @@ impl Upload<'_> {
             if digest_of(&bytes) == file.digest { Ok(Bytes::from(bytes)) } else { Err(changed(&file)) }
         })
         .await?;
-        retrying(async || {
+        let bytes = &bytes;
+        retrying(|| async move {
             let request = self
                 .bucket
                 .client
@@ -86,9 +87,9 @@ impl Upload<'_> {
 
     /// Several requests side by side, completed only if all of them together were the file of the manifest.
     pub(super) async fn in_parts(&self) -> Result<(), Failure> {
-        let mut multipart = retrying(async || self.begin().await).await?;
+        let mut multipart = retrying(|| self.begin()).await?;
         let ended = match self.parts(&multipart).await {
-            Ok(parts) => retrying(async || self.complete(&multipart, parts.clone()).await).await,
+            Ok(parts) => retrying(|| self.complete(&multipart, parts.clone())).await,
             Err(failure) => Err(failure),
         };
         multipart.open = false;
@@ -122,8 +123,8 @@ impl Upload<'_> {
         let (to_upload, read) = mpsc::channel(1);
         let (directory, file) = (Arc::clone(&self.directory), self.file.clone());
         let reading = blocking(move || read_parts(&directory, &file, &to_upload));
-        let uploading = stream::unfold(read, async |mut read| read.recv().await.map(|part| (part, read)))
-            .map(|(number, bytes)| async move { retrying(async || self.part(multipart, number, bytes.clone()).await).await })
+        let uploading = stream::unfold(read, next_part)
+            .map(|(number, bytes)| async move { retrying(|| self.part(multipart, number, bytes.clone())).await })
             .buffered(PARTS_AT_ONCE)
             .try_collect::<Vec<_>>();
         let ((), parts) = tokio::try_join!(reading, uploading)?;
@@ -184,6 +185,10 @@ impl Drop for Multipart {
             runtime.spawn(async move { again.abort().await });
         }
     }
+}
+
+async fn next_part(mut read: mpsc::Receiver<(i32, Bytes)>) -> Option<((i32, Bytes), mpsc::Receiver<(i32, Bytes)>)> {
+    read.recv().await.map(|part| (part, read))
 }
 
 /// Reads the file in order, numbering its parts from 1. It must be the file of the manifest.
