@@ -12,9 +12,7 @@ use crate::job::WasmJob;
 pub fn wasm_jobs() -> Value {
     let mut definition = serde_json::to_value(WasmJob::crd()).expect("a definition is made of texts, numbers and maps");
     remove_empty(&mut definition);
-    let schema = definition
-        .pointer_mut("/spec/versions/0/schema/openAPIV3Schema")
-        .expect("the derive writes one version with a schema");
+    let schema = definition.pointer_mut("/spec/versions/0/schema/openAPIV3Schema").expect("the derive writes one version with a schema");
     tidy(schema);
     schema["properties"]["status"]["default"] = default_status();
     definition

@@ -200,9 +200,10 @@ impl WhatToRun {
     /// The outputs, the default one included, with their mount paths filled in: as written, else `/outputs` for the first and `/<name>`
     /// for the others. (Not below `/outputs`: a file there would belong to two outputs.)
     pub fn effective_outputs(&self) -> Vec<Output> {
-        let declared = self.outputs.clone().unwrap_or_else(|| {
-            vec![Output { name: "outputs".to_owned(), mount_path: None, size_limit: None, publish: Vec::new() }]
-        });
+        let declared = self
+            .outputs
+            .clone()
+            .unwrap_or_else(|| vec![Output { name: "outputs".to_owned(), mount_path: None, size_limit: None, publish: Vec::new() }]);
         declared
             .into_iter()
             .enumerate()

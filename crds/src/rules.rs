@@ -30,7 +30,10 @@ pub(crate) fn no_nul_in_items() -> Rule {
 
 /// The arguments together. Counted in bytes, as the guest gets them.
 pub(crate) fn args_total() -> Rule {
-    rule("self.map(item, size(bytes(item))).sum() <= 131072", "must not exceed 131072 bytes (128 KiB) together: pass large data as an input")
+    rule(
+        "self.map(item, size(bytes(item))).sum() <= 131072",
+        "must not exceed 131072 bytes (128 KiB) together: pass large data as an input",
+    )
 }
 
 /// Name of an environment variable.
@@ -144,6 +147,14 @@ pub(crate) fn memory() -> Rule {
     rule(
         "quantity(string(self)).compareTo(quantity('64Ki')) >= 0 && quantity(string(self)).compareTo(quantity('4Gi')) <= 0",
         "must be between 64Ki (one WebAssembly page) and 4Gi (all that a 32-bit guest can address), such as 256Mi",
+    )
+}
+
+/// Bytes of an output's files together.
+pub(crate) fn size_limit() -> Rule {
+    rule(
+        "quantity(string(self)).compareTo(quantity('1')) >= 0 && quantity(string(self)).compareTo(quantity('1Ti')) <= 0",
+        "must be between 1 and 1Ti, in bytes, such as 512Mi",
     )
 }
 

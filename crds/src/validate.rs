@@ -6,6 +6,7 @@
 
 use std::sync::LazyLock;
 
+use kube::core::cel::ErrorKind;
 use serde_json::Value;
 
 use crate::job::WasmJob;
@@ -55,7 +56,7 @@ pub fn validate(value: &Value) -> Vec<Violation> {
     violations.extend(of_schema);
     duplicates(&CONTRACT.schema, &job, "", &mut violations);
     if !blocking {
-        violations.extend(rule_violations(&job));
+        violations.extend(rule_violations(&job, violations.is_empty()));
     }
     violations.sort();
     violations.dedup();
@@ -140,9 +141,24 @@ fn duplicates(schema: &Value, value: &Value, path: &str, found: &mut Vec<Violati
     }
 }
 
-fn rule_violations(job: &Value) -> Vec<Violation> {
-    let Err(errors) = kube::core::cel::Validator::new().validate(&CONTRACT.schema, job, None) else { return Vec::new() };
-    errors.into_vec().into_iter().map(|error| Violation { field: error.field_path, message: error.message }).collect()
+/// What the rules say. Where the schema has already complained, a rule that could not be evaluated only repeats it.
+fn rule_violations(job: &Value, schema_holds: bool) -> Vec<Violation> {
+    let job = with_generated_name(job.clone());
+    let Err(errors) = kube::core::cel::Validator::new().validate(&CONTRACT.schema, &job, None) else { return Vec::new() };
+    errors
+        .into_vec()
+        .into_iter()
+        .filter(|error| schema_holds || error.kind == ErrorKind::ValidationFailure)
+        .map(|error| Violation { field: error.field_path, message: error.message })
+        .collect()
+}
+
+/// The API server generates a name, of five more characters, before it asks the rules.
+fn with_generated_name(mut job: Value) -> Value {
+    if let (None, Some(prefix)) = (job["metadata"].get("name"), job["metadata"]["generateName"].as_str()) {
+        job["metadata"]["name"] = format!("{}xxxxx", prefix.chars().take(58).collect::<String>()).into();
+    }
+    job
 }
 
 #[cfg(test)]
