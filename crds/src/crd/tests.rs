@@ -122,8 +122,8 @@ fn a_new_job_says_that_it_is_pending() {
     assert!(valid.is_valid(default));
 }
 
-/// kube-cel's estimate is coarse, and takes a macro's variable for one out of scope; of its warnings only cost and bounds are believed.
-/// (The API server's own estimate of the whole definition is a sixth of its budget.)
+/// kube-cel's estimate is coarse, takes a macro's variable for one out of scope and knows a tenth of the API server's budget of 10 million
+/// for a rule. (The API server's own estimate is 3.4 million for the dearest and 17 of 100 million for all.)
 #[test]
 fn rules_are_cheap_and_bounded() {
     use kube::core::cel::{ScopeContext, WarningKind, analyze_rule, compile_schema};
@@ -136,10 +136,16 @@ fn rules_are_cheap_and_bounded() {
             let text = rule["rule"].as_str().expect("a rule is a text");
             assert!(rule["message"].as_str().is_some_and(|message| !message.contains('\n')), "{path}: {text} has no message of one line");
             let warnings = analyze_rule(text, &compiled, ScopeContext::CrdValidation);
-            let believed: Vec<_> = warnings.iter().filter(|warning| warning.kind != WarningKind::WrongScope).collect();
-            assert!(believed.is_empty(), "{path}: {believed:?}");
+            let unbounded = warnings.iter().any(|warning| warning.kind == WarningKind::MissingBounds);
+            let dear = warnings.iter().any(|warning| warning.kind == WarningKind::CostExceeded && estimate(&warning.message) > 10_000_000);
+            assert!(!unbounded && !dear, "{path}: {warnings:?}");
         }
         assert!(!compiled.has_errors(), "{path}: {:?}", compiled.compilation_errors());
     });
     assert!(rules > 40, "only {rules} rules were found");
+}
+
+/// The number in "estimated cost N exceeds …".
+fn estimate(message: &str) -> u64 {
+    message.split_whitespace().nth(2).and_then(|number| number.parse().ok()).expect("the warning has an estimate")
 }

@@ -47,13 +47,13 @@ fn what_is_not_yaml_is_refused_with_line_and_column() {
         ("a: [1, 2\nb: 3\n", 2, ""),
         ("a: \"x\n", 2, ""),
         ("a: 1\nb:\n\tc: 2\n", 3, "tab"),
-        ("a: *nowhere\n", 1, "nowhere"),
+        ("a: *nowhere\n", 1, "anchor"),
         ("a: .inf\n", 1, ""),
     ];
     for (text, at, words) in rows {
         match read(text) {
             Err(Error::Malformed { line, message, .. }) => {
-                let said_once = !message.contains("line ");
+                let said_once = !message.contains("at line ");
                 assert!(line == at && said_once && message.to_lowercase().contains(words), "{text:?}: line {line}: {message}");
             }
             other => panic!("{text:?}: {other:?}"),
