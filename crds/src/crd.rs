@@ -12,9 +12,7 @@ use crate::job::WasmJob;
 pub fn wasm_jobs() -> Value {
     let mut definition = serde_json::to_value(WasmJob::crd()).expect("a definition is made of texts, numbers and maps");
     remove_empty(&mut definition);
-    let schema = definition
-        .pointer_mut("/spec/versions/0/schema/openAPIV3Schema")
-        .expect("the derive writes one version with a schema");
+    let schema = definition.pointer_mut("/spec/versions/0/schema/openAPIV3Schema").expect("the derive writes one version with a schema");
     tidy(schema);
     schema["properties"]["status"]["default"] = default_status();
     definition
@@ -89,7 +87,8 @@ fn whole(number: &mut Value) {
     }
 }
 
-/// The schema as plain JSON Schema that also refuses unknown fields: what the API server checks beyond its CEL rules.
+/// The schema as plain JSON Schema that also refuses unknown fields. The `x-kubernetes-` keywords stay: whoever reads plain JSON Schema
+/// skips them, [`crate::validate`] asks the rules in them.
 pub fn strict(schema: &Value) -> Value {
     let mut strict = schema.clone();
     make_strict(&mut strict);
@@ -103,10 +102,9 @@ pub fn strict(schema: &Value) -> Value {
 
 fn make_strict(schema: &mut Value) {
     let Some(keywords) = schema.as_object_mut() else { return };
-    if keywords.remove("x-kubernetes-int-or-string").is_some() {
+    if keywords.contains_key("x-kubernetes-int-or-string") {
         keywords.insert("type".to_owned(), json!(["integer", "string"]));
     }
-    keywords.retain(|keyword, _| !keyword.starts_with("x-kubernetes-"));
     if keywords.contains_key("properties") {
         keywords.insert("additionalProperties".to_owned(), Value::Bool(false));
     }

@@ -88,8 +88,6 @@ pub struct WasmJobSpec {
 #[x_kube(validation = Rule::new(
     "!has(self.stdin) || !has(self.stdin.input) || (has(self.inputs) && self.inputs.exists(i, i.name == self.stdin.input.name))")
     .message("stdin.input.name must be the name of one of the inputs").field_path(".stdin.input.name"))]
-#[x_kube(validation = rules::input_paths_differ())]
-#[x_kube(validation = rules::output_paths_apart())]
 #[x_kube(validation = rules::output_is_no_input())]
 #[serde(rename_all = "camelCase")]
 pub struct WhatToRun {
@@ -119,11 +117,13 @@ pub struct WhatToRun {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    #[x_kube(validation = rules::input_paths_differ())]
     pub inputs: Vec<Input>,
     /// Directories that the guest writes and that are kept. Default: one, named outputs, at /outputs. An empty list: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    #[x_kube(validation = rules::output_paths_apart())]
     pub outputs: Option<Vec<Output>>,
     /// What the run needs and may use of the machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -200,9 +200,10 @@ impl WhatToRun {
     /// The outputs, the default one included, with their mount paths filled in: as written, else `/outputs` for the first and `/<name>`
     /// for the others. (Not below `/outputs`: a file there would belong to two outputs.)
     pub fn effective_outputs(&self) -> Vec<Output> {
-        let declared = self.outputs.clone().unwrap_or_else(|| {
-            vec![Output { name: "outputs".to_owned(), mount_path: None, size_limit: None, publish: Vec::new() }]
-        });
+        let declared = self
+            .outputs
+            .clone()
+            .unwrap_or_else(|| vec![Output { name: "outputs".to_owned(), mount_path: None, size_limit: None, publish: Vec::new() }]);
         declared
             .into_iter()
             .enumerate()

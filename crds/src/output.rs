@@ -22,6 +22,7 @@ pub struct Output {
     pub mount_path: Option<String>,
     /// Bytes of all files of the output together, such as 512Mi. A guest that writes more ends with OutputTooLarge. Default: 1Gi.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::size_limit())]
     pub size_limit: Option<Quantity>,
     /// Places that get the files when the guest has ended, whatever its exit code. Default: none, the files are kept where the run was.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

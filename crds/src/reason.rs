@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// Why a run stands where it stands. Written to status as its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Reason {
     /// The guest returned or exited with 0.
     Completed,
@@ -158,12 +159,9 @@ impl Reason {
         match self {
             Self::Completed | Self::NetworkDenied | Self::Pending | Self::Running => RetryClass::NoFailure,
             Self::GuestExit | Self::Trap | Self::MemoryLimit | Self::OutOfFuel | Self::Timeout => RetryClass::Counted,
-            Self::FetchTimeout
-            | Self::FetchFailed
-            | Self::CidMismatch
-            | Self::CarIncomplete
-            | Self::PublishFailed
-            | Self::WorkerKilled => RetryClass::Budgeted,
+            Self::FetchTimeout | Self::FetchFailed | Self::CidMismatch | Self::CarIncomplete | Self::PublishFailed | Self::WorkerKilled => {
+                RetryClass::Budgeted
+            }
             Self::Cancelled
             | Self::InvalidSpec
             | Self::CredentialDenied
@@ -187,3 +185,6 @@ impl fmt::Display for Reason {
         f.write_str(self.name())
     }
 }
+
+#[cfg(test)]
+mod tests;

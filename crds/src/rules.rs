@@ -30,7 +30,10 @@ pub(crate) fn no_nul_in_items() -> Rule {
 
 /// The arguments together. Counted in bytes, as the guest gets them.
 pub(crate) fn args_total() -> Rule {
-    rule("self.map(item, size(bytes(item))).sum() <= 131072", "must not exceed 131072 bytes (128 KiB) together: pass large data as an input")
+    rule(
+        "self.map(item, size(bytes(item))).sum() <= 131072",
+        "must not exceed 131072 bytes (128 KiB) together: pass large data as an input",
+    )
 }
 
 /// Name of an environment variable.
@@ -147,6 +150,14 @@ pub(crate) fn memory() -> Rule {
     )
 }
 
+/// Bytes of an output's files together.
+pub(crate) fn size_limit() -> Rule {
+    rule(
+        "quantity(string(self)).compareTo(quantity('1')) >= 0 && quantity(string(self)).compareTo(quantity('1Ti')) <= 0",
+        "must be between 1 and 1Ti, in bytes, such as 512Mi",
+    )
+}
+
 /// Processor time per second.
 pub(crate) fn cpu() -> Rule {
     rule(
@@ -163,29 +174,27 @@ pub(crate) fn exactly_one_source() -> Rule {
     )
 }
 
-/// Every input at a place of its own.
+/// Every input at a place of its own. Stands at the list.
 pub(crate) fn input_paths_differ() -> Rule {
-    let (a, b) = (input_path("a"), input_path("b"));
+    let (a, b) = (input_path("a", "self"), input_path("b", "self"));
     rule(
-        format!("!has(self.inputs) || self.inputs.all(a, self.inputs.all(b, a.name == b.name || {a} != {b}))"),
+        format!("self.all(a, self.all(b, a.name == b.name || {a} != {b}))"),
         "two inputs have the same mount path: give each a mountPath of its own",
     )
-    .field_path(".inputs")
 }
 
-/// Every output at a place of its own, and none inside another.
+/// Every output at a place of its own, and none inside another. Stands at the list.
 pub(crate) fn output_paths_apart() -> Rule {
-    let (a, b) = (output_path("a"), output_path("b"));
+    let (a, b) = (output_path("a", "self"), output_path("b", "self"));
     rule(
-        format!("!has(self.outputs) || self.outputs.all(a, self.outputs.all(b, a.name == b.name || !({b} + '/').startsWith({a} + '/')))"),
+        format!("self.all(a, self.all(b, a.name == b.name || !({b} + '/').startsWith({a} + '/')))"),
         "two outputs have the same mount path, or one lies inside the other, so that files would belong to both: give each a mountPath beside the others",
     )
-    .field_path(".outputs")
 }
 
 /// No output where an input is; the default output included.
 pub(crate) fn output_is_no_input() -> Rule {
-    let (input, output) = (input_path("i"), output_path("o"));
+    let (input, output) = (input_path("i", "self.inputs"), output_path("o", "self.outputs"));
     rule(
         format!(
             "!has(self.inputs) || (has(self.outputs) ? self.outputs.all(o, self.inputs.all(i, {output} != {input})) : self.inputs.all(i, {input} != '/outputs'))"
@@ -195,20 +204,21 @@ pub(crate) fn output_is_no_input() -> Rule {
     .field_path(".inputs")
 }
 
-/// As `WhatToRun::input_mount_path`, absolute, for the variable `x`.
-fn input_path(x: &str) -> String {
-    path(x, "self.inputs", "/inputs", "/inputs/")
+/// As `WhatToRun::input_mount_path`, absolute, for the variable `x` from `list`.
+fn input_path(x: &str, list: &str) -> String {
+    path(x, list, "/inputs", "/inputs/")
 }
 
-/// As `WhatToRun::effective_outputs`, absolute, for the variable `x`.
-fn output_path(x: &str) -> String {
-    path(x, "self.outputs", "/outputs", "/")
+/// As `WhatToRun::effective_outputs`, absolute, for the variable `x` from `list`.
+fn output_path(x: &str, list: &str) -> String {
+    path(x, list, "/outputs", "/")
 }
 
-/// Names are unique, so the item with the first one's name is the first. Written out at each use: CEL has no functions of one's own, and
-/// the API server's estimate of a rule's cost knows no bound for a list that was computed.
+/// Names are unique, so the item with the first one's name is the first. A mount path holds no `//`, so a slash in front makes it absolute
+/// but for a doubled one. Written out at each use: CEL has no functions of one's own, and the API server's estimate of a rule's cost knows
+/// no bound for a list that was computed.
 fn path(x: &str, list: &str, first: &str, others: &str) -> String {
     format!(
-        "(has({x}.mountPath) ? ({x}.mountPath.startsWith('/') ? {x}.mountPath : '/' + {x}.mountPath) : {x}.name == {list}[0].name ? '{first}' : '{others}' + {x}.name)"
+        "(has({x}.mountPath) ? ('/' + {x}.mountPath).replace('//', '/') : {x}.name == {list}[0].name ? '{first}' : '{others}' + {x}.name)"
     )
 }

@@ -283,4 +283,4 @@ pub fn duration_text(start: Timestamp, end: Timestamp) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

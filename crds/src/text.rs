@@ -1,19 +1,24 @@
 //! Text that a stranger wrote, made fit for a status: bounded, and harmless on a terminal.
 
-/// The beginning of `text` in at most `max` bytes, with an ellipsis where something was cut and control characters escaped.
+/// The beginning of `text` in at most `max` bytes of JSON, with an ellipsis where something was cut and control characters escaped.
 pub(crate) fn head(text: &str, max: usize) -> String {
     let mut kept = String::new();
     for character in text.chars() {
         let start = kept.len();
         push(&mut kept, character, false);
-        if kept.len() > max {
+        if json_length(&kept) > max {
             kept.truncate(start);
-            while kept.len() + ELLIPSIS.len() > max && kept.pop().is_some() {}
+            while json_length(&kept) + ELLIPSIS.len() > max && kept.pop().is_some() {}
             kept.push_str(ELLIPSIS);
             break;
         }
     }
     kept
+}
+
+/// Bytes of a text without control characters between the quotes of its JSON.
+fn json_length(text: &str) -> usize {
+    text.len() + text.bytes().filter(|byte| matches!(byte, b'"' | b'\\')).count()
 }
 
 /// The end of `text` in at most `max` bytes and whether something was cut. Newlines and tabs stay, other control characters are escaped.

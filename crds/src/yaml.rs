@@ -46,10 +46,11 @@ pub fn write<T: Serialize>(value: &T) -> Result<String, serde_saphyr::ser::Error
 
 fn malformed(error: &serde_saphyr::Error) -> Error {
     let message = error.to_string();
-    match error.location() {
-        Some(location) => Error::Malformed { line: location.line(), column: location.column(), message },
-        None => Error::Unplaced { message },
-    }
+    let Some(location) = error.location() else { return Error::Unplaced { message } };
+    let (line, column) = (location.line(), location.column());
+    // The library says the place too, at the end of most messages.
+    let message = message.replace(&format!(" at line {line}, column {column}"), "");
+    Error::Malformed { line, column, message }
 }
 
 #[cfg(test)]

@@ -38,9 +38,7 @@ pub(super) fn of_schema(error: &ValidationError<'_>, schema: &Value) -> Vec<Viol
             one(path, format!("must have at most {limit} characters, but has {length}"))
         }
         Kind::MinLength { limit } => one(path, format!("must have at least {limit} characters")),
-        Kind::MaxItems { limit } => {
-            one(path, format!("must have at most {limit} items, but has {}", value.as_array().map_or(0, Vec::len)))
-        }
+        Kind::MaxItems { limit } => one(path, format!("must have at most {limit} items, but has {}", value.as_array().map_or(0, Vec::len))),
         Kind::Minimum { limit } => one(path, format!("must be at least {limit}, but is {}", shown(value))),
         Kind::Maximum { limit } => one(path, format!("must be at most {limit}, but is {}", shown(value))),
         Kind::Pattern { pattern } if pattern == crate::quantity::PATTERN => {

@@ -30,15 +30,14 @@ fn label_violation(key: &str, value: &Value) -> Option<Violation> {
     let field = message::join("metadata.labels", &crate::text::head(key, 80));
     let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
     if name.is_empty() || !label_text(name) || prefix.is_some_and(|prefix| !subdomain(prefix)) {
-        return Some(violation(&field, "is no label key: write letters, digits, -, _ and ., at most 63, optionally after a domain and a /"));
+        return Some(violation(
+            &field,
+            "is no label key: write letters, digits, -, _ and ., at most 63, optionally after a domain and a /",
+        ));
     }
     let value = value.as_str()?;
-    (!label_text(value)).then(|| {
-        violation(
-            &field,
-            "is no label value: write at most 63 letters, digits, -, _ and ., with a letter or digit at both ends",
-        )
-    })
+    (!label_text(value))
+        .then(|| violation(&field, "is no label value: write at most 63 letters, digits, -, _ and ., with a letter or digit at both ends"))
 }
 
 /// RFC 1123 subdomain, at most 253 characters.
@@ -53,7 +52,9 @@ fn label(text: &str) -> bool {
 
 fn lower_case_part(part: &str) -> bool {
     let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
-    !part.is_empty() && part.bytes().all(|c| plain(c) || c == b'-') && [part.bytes().next(), part.bytes().last()].into_iter().flatten().all(plain)
+    !part.is_empty()
+        && part.bytes().all(|c| plain(c) || c == b'-')
+        && [part.bytes().next(), part.bytes().last()].into_iter().flatten().all(plain)
 }
 
 /// A label's value or a key's name; may be empty.
