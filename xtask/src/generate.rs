@@ -2,14 +2,14 @@
 //! What is in them is `crds`' business; this file knows only where they go.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
 use crate::config;
 
-/// Path below the root, and contents.
-type File = (PathBuf, String);
+/// Path from the root, and contents.
+type File = (String, String);
 
 /// Every generated file.
 fn files() -> Vec<File> {
@@ -27,14 +27,14 @@ pub(crate) fn generate(check: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     for (path, contents) in &files {
-        write(&root.join(path), contents).with_context(|| format!("failed to write {}", path.display()))?;
+        write(&root.join(path), contents).with_context(|| format!("failed to write {path}"))?;
     }
     Ok(())
 }
 
 fn differing(root: &Path, files: &[File]) -> Vec<String> {
     let differs = |(path, contents): &&File| fs::read_to_string(root.join(path)).ok().as_ref() != Some(contents);
-    files.iter().filter(differs).map(|(path, _)| path.display().to_string()).collect()
+    files.iter().filter(differs).map(|(path, _)| path.clone()).collect()
 }
 
 fn write(path: &Path, contents: &str) -> std::io::Result<()> {
