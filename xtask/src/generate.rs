@@ -1,5 +1,5 @@
 //! `generate`: writes every file that is made from Rust, or with `--check` fails where one differs from its generator.
-//! What is in them is `crds`' business; this file knows only where they go.
+//! What is in them, and where they go, is `crds`' business.
 
 use std::fs;
 use std::path::Path;
@@ -11,14 +11,9 @@ use crate::config;
 /// Path from the root, and contents.
 type File = (String, String);
 
-/// Every generated file.
-fn files() -> Vec<File> {
-    Vec::new()
-}
-
 /// Writes the files, or compares them.
 pub(crate) fn generate(check: bool) -> anyhow::Result<()> {
-    let (root, files) = (config::root(), files());
+    let (root, files) = (config::root(), crds::generated_files());
     if check {
         let differing = differing(&root, &files);
         if !differing.is_empty() {
