@@ -2,6 +2,7 @@
 //! folder of its own, stopped by its own process id when dropped, also when a test panics. Nothing here stands in for a real
 //! component, and nothing reaches beyond loopback. Holds no assertions about features: those are in `tests/it`.
 
+pub mod bench;
 mod components;
 mod config;
 pub mod kubo;

@@ -14,7 +14,7 @@ use anyhow::{Context as _, bail};
 use rustix::process::{Signal, set_parent_process_death_signal};
 
 /// How long a program may take to become ready. A guard against hangs, not a measure: machines are slow at times.
-const READY_WITHIN: Duration = Duration::from_secs(120);
+const READY_WITHIN: Duration = Duration::from_mins(2);
 
 /// How often to look whether it is ready.
 const LOOK_EVERY: Duration = Duration::from_millis(20);

@@ -100,14 +100,20 @@ fn build(component: &Component, version: &str, to: &Path) -> anyhow::Result<()> 
         );
     }
     let ldflags = format!("-s -w {}", component.ldflags.replace("{version}", version));
-    run::run(
+    let built = run::run(
         Command::new("go")
             .args(["build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", ldflags.trim(), "-o"])
             .arg(to)
             .arg(component.package)
             .env("CGO_ENABLED", "0")
             .current_dir(source(component)),
-    )
+    );
+    built.with_context(|| format!("go 1.26 or newer is needed (https://go.dev/doc/install); this is {:?}", go_version()))
+}
+
+fn go_version() -> String {
+    let output = Command::new("go").arg("version").output();
+    output.map_or_else(|error| error.to_string(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// The program of that version on `PATH`.

@@ -1,24 +1,19 @@
 //! `generate`: writes every file that is made from Rust, or with `--check` fails where one differs from its generator.
-//! What is in them is `crds`' business; this file knows only where they go.
+//! What is in them, and where they go, is `crds`' business.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
 use crate::config;
 
-/// Path below the root, and contents.
-type File = (PathBuf, String);
-
-/// Every generated file.
-fn files() -> Vec<File> {
-    Vec::new()
-}
+/// Path from the root, and contents.
+type File = (String, String);
 
 /// Writes the files, or compares them.
 pub(crate) fn generate(check: bool) -> anyhow::Result<()> {
-    let (root, files) = (config::root(), files());
+    let (root, files) = (config::root(), crds::generated_files());
     if check {
         let differing = differing(&root, &files);
         if !differing.is_empty() {
@@ -27,14 +22,14 @@ pub(crate) fn generate(check: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     for (path, contents) in &files {
-        write(&root.join(path), contents).with_context(|| format!("failed to write {}", path.display()))?;
+        write(&root.join(path), contents).with_context(|| format!("failed to write {path}"))?;
     }
     Ok(())
 }
 
 fn differing(root: &Path, files: &[File]) -> Vec<String> {
     let differs = |(path, contents): &&File| fs::read_to_string(root.join(path)).ok().as_ref() != Some(contents);
-    files.iter().filter(differs).map(|(path, _)| path.display().to_string()).collect()
+    files.iter().filter(differs).map(|(path, _)| path.clone()).collect()
 }
 
 fn write(path: &Path, contents: &str) -> std::io::Result<()> {

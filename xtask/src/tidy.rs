@@ -10,7 +10,7 @@ mod orphans;
 mod text;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
@@ -71,7 +71,7 @@ fn read_tree(root: &Path) -> anyhow::Result<Vec<SourceFile>> {
             if kind.is_dir() && name != "target" && name != ".git" && !name.ends_with("-outputs") {
                 folders.push(path);
             } else if kind.is_file() && name != ".git" {
-                files.push(read(root, path)?);
+                files.push(read(root, &path)?);
             }
         }
     }
@@ -79,8 +79,8 @@ fn read_tree(root: &Path) -> anyhow::Result<Vec<SourceFile>> {
     Ok(files)
 }
 
-fn read(root: &Path, path: PathBuf) -> anyhow::Result<SourceFile> {
-    let bytes = fs::read(&path).with_context(|| format!("failed to read {}", path.display()))?;
+fn read(root: &Path, path: &Path) -> anyhow::Result<SourceFile> {
+    let bytes = fs::read(path).with_context(|| format!("failed to read {}", path.display()))?;
     let below = path.strip_prefix(root).expect("the walk started there");
     Ok(SourceFile { path: below.to_string_lossy().into_owned(), bytes })
 }

@@ -14,7 +14,7 @@ use super::answer::{Answer, Body};
 /// A longer head is no request of a test.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 const MAX_HEADERS: usize = 64;
-const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
 /// Answers request after request until one side closes.
 pub(super) fn serve(mut connection: &TcpStream, mut answer: impl FnMut(Request) -> Answer) -> io::Result<()> {

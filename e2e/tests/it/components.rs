@@ -57,6 +57,19 @@ async fn minio_says_what_each_kind_of_stranger_may_not_do() {
     assert_eq!(error.meta().code(), Some("AccessDenied"));
 }
 
+#[test]
+fn a_panicking_test_leaves_nothing_running() {
+    let (sender, started) = std::sync::mpsc::channel();
+    let test = std::thread::spawn(move || {
+        let kubo = Kubo::start().expect("kubo starts");
+        sender.send(kubo.id()).expect("the test below listens");
+        panic!("as a failing test does, on purpose");
+    });
+    let id = started.recv().expect("it started");
+    assert!(test.join().is_err());
+    assert!(!is_running(id));
+}
+
 #[tokio::test]
 async fn two_minios_run_beside_each_other() {
     let (one, two) = (Minio::start().await.expect("MinIO starts"), Minio::start().await.expect("MinIO starts"));

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn missing_and_changed_files_differ_from_their_generator() {
     let root = tempfile::tempdir().expect("a temporary folder");
-    let file = |name: &str| (PathBuf::from("crds").join(name), format!("generated: {name}\n"));
+    let file = |name: &str| (format!("crds/{name}"), format!("generated: {name}\n"));
     let files = [file("same.yaml"), file("changed.yaml"), file("missing.yaml")];
     for (path, contents) in &files[..2] {
         write(&root.path().join(path), contents).expect("written");

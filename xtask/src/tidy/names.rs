@@ -20,8 +20,11 @@ fn finding(path: &str, name: &str) -> Option<Finding> {
     Some(format!("{path}: {name:?}: {word:?} says nothing; name what it is"))
 }
 
-/// The name that a line of rustfmt's form declares for a type or module.
+/// The name that a line of rustfmt's form declares for a type or module. An associated type has the name that its trait gives it.
 fn declared_name(line: &str) -> Option<&str> {
+    if line.starts_with(' ') && line.trim_start().starts_with("type ") {
+        return None;
+    }
     let line = line.trim_start();
     let line = match line.strip_prefix("pub") {
         Some(rest) => rest.trim_start_matches(|c| c != ' ').trim_start(),
@@ -53,7 +56,7 @@ mod tests {
 
     #[test]
     fn empty_names_are_found_as_whole_words_of_types_modules_and_files() {
-        let rows: [(&str, &str, &[&str]); 6] = [
+        let rows: [(&str, &str, &[&str]); 7] = [
             (
                 "a/src/store.rs",
                 "pub(crate) struct StoreManager;",
@@ -63,6 +66,7 @@ mod tests {
             ("a/src/common.rs", "", &["a/src/common.rs: \"common\": \"common\" says nothing; name what it is"]),
             ("a/src/store.rs", "pub enum Information { Uncommon }", &[]),
             ("a/src/store.rs", "// a manager of things", &[]),
+            ("a/src/store.rs", "    type Data<'a> = Store;", &[]),
             ("a/src/store.rs", "impl Trait for Store {", &[]),
         ];
         for (path, text, expected) in rows {
