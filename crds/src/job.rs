@@ -184,9 +184,10 @@ impl WhatToRun {
 
     /// The outputs, the default one included, with their mount paths filled in.
     pub fn effective_outputs(&self) -> Vec<Output> {
-        let declared = self.outputs.clone().unwrap_or_else(|| {
-            vec![Output { name: "outputs".to_owned(), mount_path: None, size_limit: None, publish: Vec::new() }]
-        });
+        let declared = self
+            .outputs
+            .clone()
+            .unwrap_or_else(|| vec![Output { name: "outputs".to_owned(), mount_path: None, size_limit: None, publish: Vec::new() }]);
         declared
             .into_iter()
             .enumerate()

@@ -62,8 +62,7 @@ impl<'a> Source<'a> {
         ipfs: Option<&'a IpfsSource>,
         inline: Option<&'a str>,
     ) -> Option<Self> {
-        let mut set =
-            [http.map(Self::Http), s3.map(Self::S3), ipfs.map(Self::Ipfs), inline.map(Self::Inline)].into_iter().flatten();
+        let mut set = [http.map(Self::Http), s3.map(Self::S3), ipfs.map(Self::Ipfs), inline.map(Self::Inline)].into_iter().flatten();
         let only = set.next()?;
         set.next().is_none().then_some(only)
     }

@@ -28,8 +28,9 @@ fn main() -> ExitCode {
 
 fn carve(input: &Path, outputs: &Path) -> Result<(), String> {
     let original = read(input).map_err(|error| format!("cannot read the picture {}: {error}", input.display()))?;
-    let gradients = energy(&original);
     let mut shrunk = original.clone();
+    let mut grey = image::imageops::grayscale(&original);
+    let gradients = energy(&grey);
     let mut taken = seam::Taken::none(&original);
     for number in 0..original.width() / 3 {
         if number % PROGRESS_STEP == 0 {
@@ -37,8 +38,9 @@ fn carve(input: &Path, outputs: &Path) -> Result<(), String> {
             // Whoever follows the run reads this now, not at its end.
             std::io::stdout().flush().map_err(|error| format!("cannot write to stdout: {error}"))?;
         }
-        let seam = seam::cheapest(&sobel_gradients(&image::imageops::grayscale(&shrunk)));
+        let seam = seam::cheapest(&sobel_gradients(&grey));
         shrunk = seam::remove(&shrunk, &seam);
+        grey = seam::remove(&grey, &seam);
         taken.add(&seam);
     }
 
@@ -62,8 +64,8 @@ fn read(path: &Path) -> Result<RgbImage, ImageError> {
 }
 
 /// The gradients as a picture: the strongest is white.
-fn energy(picture: &RgbImage) -> GrayImage {
-    let gradients = sobel_gradients(&image::imageops::grayscale(picture));
+fn energy(grey: &GrayImage) -> GrayImage {
+    let gradients = sobel_gradients(grey);
     let strongest = gradients.pixels().map(|pixel| pixel[0]).max().unwrap_or(0).max(1);
     GrayImage::from_fn(gradients.width(), gradients.height(), |x, y| {
         Luma([(u32::from(gradients.get_pixel(x, y)[0]) * 255 / u32::from(strongest)) as u8])

@@ -1,6 +1,6 @@
 //! Vertical seams: one column per row, neighbours at most one column apart.
 
-use image::{ImageBuffer, Luma, Rgb, RgbImage};
+use image::{ImageBuffer, Luma, Pixel, Rgb, RgbImage};
 
 /// The column of the seam in each row, from the top.
 pub type Seam = Vec<u32>;
@@ -31,10 +31,11 @@ pub fn cheapest(gradients: &ImageBuffer<Luma<u16>, Vec<u16>>) -> Seam {
 }
 
 /// The picture without the seam, one column narrower.
-pub fn remove(picture: &RgbImage, seam: &Seam) -> RgbImage {
-    let width = picture.width();
-    RgbImage::from_raw(width - 1, picture.height(), without(picture.as_raw(), width as usize, 3, seam))
-        .expect("a row lost exactly one pixel")
+pub fn remove<P: Pixel<Subpixel = u8>>(picture: &ImageBuffer<P, Vec<u8>>, seam: &Seam) -> ImageBuffer<P, Vec<u8>> {
+    let (width, height) = picture.dimensions();
+    let channels = usize::from(P::CHANNEL_COUNT);
+    ImageBuffer::from_raw(width - 1, height, without(picture.as_raw(), width as usize, channels, seam))
+        .expect("every row lost exactly one pixel")
 }
 
 fn without<T: Copy>(values: &[T], width: usize, channels: usize, seam: &Seam) -> Vec<T> {
