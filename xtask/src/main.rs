@@ -7,6 +7,7 @@ mod components;
 mod config;
 mod deny;
 mod generate;
+mod guests;
 mod run;
 mod stages;
 mod test;
@@ -36,11 +37,7 @@ enum Verb {
     /// Format, lints, tidy, generated files, documentation: all that needs no running program.
     Check,
     /// Build the guest programs under examples/.
-    Guests {
-        /// Rebuild the committed modules and fail if a byte differs.
-        #[arg(long)]
-        check: bool,
-    },
+    Guests(guests::Options),
     /// Build the real programs that tests run against (MinIO, kubo) into the cache, unless they are there.
     Components {
         /// Only these; all of them if none is named.
@@ -73,7 +70,7 @@ fn run_verb(verb: Verb) -> anyhow::Result<()> {
         Verb::Generate { check } => generate::generate(check),
         Verb::Tidy => tidy::tidy(),
         Verb::Check => check::check(),
-        Verb::Guests { check: _ } => anyhow::bail!("the guests come with their own change"),
+        Verb::Guests(options) => guests::build(options).map(drop),
         Verb::Components { names } => components::components(&names),
         Verb::Deny => deny::deny(),
         Verb::Test => test::test(),

@@ -1,0 +1,3 @@
+module wasmjob.dev/examples/checksum
+
+go 1.24

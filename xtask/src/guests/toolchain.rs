@@ -1,0 +1,201 @@
+//! The toolchain that guests are built with: Rust's wasm targets, clang and wasi-libc from one Debian release, installed once
+//! into a folder of the cache and run there by `chroot`. So a guest's bytes depend neither on the machine's own compilers nor
+//! on where the checkout lies. Crates are vendored by the machine's cargo with its own configuration; inside, cargo is offline.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use anyhow::{Context as _, bail};
+
+use super::stamp;
+use crate::{config, run};
+
+const RELEASE: &str = "trixie";
+const MIRROR: &str = "http://deb.debian.org/debian";
+const PACKAGES: [&str; 7] = ["rustc", "cargo", "libstd-rust-dev-wasm32", "lld", "clang", "wasi-libc", "libclang-rt-19-dev-wasm32"];
+/// Package and upstream version of what decides a module's bytes. Debian's own revisions may go on.
+const VERSIONS: [(&str, &str); 5] = [
+    ("rustc", "1.85."),
+    ("libstd-rust-dev-wasm32", "1.85."),
+    ("clang-19", "1:19.1."),
+    ("lld-19", "1:19.1."),
+    ("wasi-libc", "0.0~git20241209."),
+];
+/// Of the installed folder; raised when `PACKAGES` change.
+const EDITION: u32 = 1;
+/// Where sources, crates and targets lie, seen from inside.
+const BUILD: &str = "/build";
+
+pub(super) struct Toolchain {
+    root: PathBuf,
+    /// One line `PACKAGE VERSION` for each of `VERSIONS`.
+    pub(super) packages: String,
+    /// One build at a time: its folders are shared by all checkouts. Released when dropped.
+    _lock: File,
+}
+
+impl Toolchain {
+    /// Installs it unless it is there.
+    pub(super) fn ready(folder: &Path) -> anyhow::Result<Self> {
+        fs::create_dir_all(folder).with_context(|| format!("failed to create {}", folder.display()))?;
+        let lock_file = folder.join("lock");
+        let lock = File::create(&lock_file).with_context(|| format!("failed to create {}", lock_file.display()))?;
+        lock.lock().with_context(|| format!("failed to lock {}", lock_file.display()))?;
+        let root = folder.join(format!("{RELEASE}-{EDITION}"));
+        if !root.exists() {
+            install(folder, &root)?;
+        }
+        let packages = versions(&root)?;
+        Ok(Self { root, packages, _lock: lock })
+    }
+
+    /// Copies the sources in and vendors their crates. What has not changed keeps its time, so cargo builds only the rest.
+    pub(super) fn take_sources(&self, examples: &Path, afresh: bool) -> anyhow::Result<()> {
+        let inside = self.inside("");
+        if afresh && inside.exists() {
+            fs::remove_dir_all(&inside).with_context(|| format!("failed to empty {}", inside.display()))?;
+        }
+        let to = self.inside("examples");
+        fs::create_dir_all(&to).with_context(|| format!("failed to create {}", to.display()))?;
+        let wanted = stamp::sources(examples)?;
+        for old in stamp::sources(&to)?.iter().filter(|old| !wanted.contains(old)) {
+            fs::remove_file(to.join(old)).with_context(|| format!("failed to remove {}", to.join(old).display()))?;
+        }
+        for path in &wanted {
+            copy_changed(&examples.join(path), &to.join(path))?;
+        }
+        run::run(
+            Command::new(config::cargo())
+                .args(["vendor", "--quiet", "--locked", "--versioned-dirs"])
+                .arg(self.inside("vendor"))
+                .current_dir(examples)
+                .stdout(std::process::Stdio::null()),
+        )
+    }
+
+    /// Builds the packages for the target.
+    pub(super) fn cargo<'a>(&self, target: &str, packages: impl Iterator<Item = &'a str>) -> anyhow::Result<()> {
+        let mut command = self.command("cargo");
+        command.args(["build", "--release", "--locked", "--offline", "--target", target]);
+        command.args(["--config", "source.crates-io.replace-with='vendored'"]);
+        command.arg("--config").arg(format!("source.vendored.directory='{BUILD}/vendor'"));
+        for package in packages {
+            command.args(["--package", package]);
+        }
+        run::run(&mut command)
+    }
+
+    /// The module that cargo has built.
+    pub(super) fn built(&self, target: &str, name: &str) -> anyhow::Result<Vec<u8>> {
+        let path = self.inside(&format!("target/{target}/release/{name}.wasm"));
+        fs::read(&path).with_context(|| format!("failed to read {}", path.display()))
+    }
+
+    /// Builds one C file, named relative to `examples/`.
+    pub(super) fn clang(&self, source: &str) -> anyhow::Result<Vec<u8>> {
+        let mut command = self.command("clang");
+        command.args(["--target=wasm32-wasip1", "-std=c17", "-Os", "-flto", "-Wall", "-Wextra", "-Werror", "-Wl,--strip-debug", "-o"]);
+        command.arg(format!("{BUILD}/c.wasm")).arg(source);
+        run::run(&mut command)?;
+        let module = self.inside("c.wasm");
+        fs::read(&module).with_context(|| format!("failed to read {}", module.display()))
+    }
+
+    fn inside(&self, path: &str) -> PathBuf {
+        self.root.join(&BUILD[1..]).join(path)
+    }
+
+    /// A program of the toolchain, in the folder of the sources, with an environment of its own and no variable of ours.
+    fn command(&self, program: &str) -> Command {
+        let flags =
+            format!("-Clinker-flavor=wasm-ld -Clinker=wasm-ld --remap-path-prefix={BUILD}/vendor/= --remap-path-prefix={BUILD}/examples/=");
+        let mut command = chroot(&self.root);
+        command.arg(format!("--chdir={BUILD}/examples")).args(["--ignore-environment", "PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8"]);
+        command.args([format!("HOME={BUILD}"), format!("CARGO_HOME={BUILD}/cargo"), format!("CARGO_TARGET_DIR={BUILD}/target")]);
+        for target in ["WASIP1", "WASIP2"] {
+            command.arg(format!("CARGO_TARGET_WASM32_{target}_RUSTFLAGS={flags}"));
+        }
+        command.arg(program);
+        command
+    }
+}
+
+/// Runs `env` inside, to which the caller hands its arguments.
+fn chroot(root: &Path) -> Command {
+    let mut command = Command::new("chroot");
+    command.arg(root).arg("/usr/bin/env");
+    command
+}
+
+/// The folder gets its name when it is complete; what an interrupted installation left is removed by the next one.
+fn install(folder: &Path, root: &Path) -> anyhow::Result<()> {
+    debian_packages()?;
+    let partial = folder.join("partial");
+    // An interrupted debootstrap may have left the kernel's file systems mounted below.
+    run::run(Command::new("rm").args(["-rf", "--one-file-system"]).arg(&partial))?;
+    run::run(
+        Command::new("debootstrap")
+            .args(["--variant=minbase", &format!("--include={}", PACKAGES.join(",")), RELEASE])
+            .arg(&partial)
+            .arg(MIRROR)
+            .stdout(std::process::Stdio::null()),
+    )
+    .with_context(|| format!("failed to install the guests' toolchain; {}/debootstrap/debootstrap.log says more", partial.display()))?;
+    versions(&partial)?;
+    for unneeded in ["usr/share/doc", "usr/share/man", "usr/share/locale", "var/cache/apt", "var/lib/apt/lists"] {
+        run::run(Command::new("rm").args(["-rf", "--one-file-system"]).arg(partial.join(unneeded)))?;
+    }
+    fs::rename(&partial, root).with_context(|| format!("failed to rename {}", partial.display()))
+}
+
+/// What an installation stands on. The keys verify every package of the release.
+fn debian_packages() -> anyhow::Result<()> {
+    if Command::new("debootstrap").arg("--version").output().is_ok() {
+        return Ok(());
+    }
+    if config::on_path("apt-get").is_none() {
+        bail!("the guests' toolchain needs debootstrap: install it");
+    }
+    run::run(Command::new("apt-get").args(["update", "--quiet"]))?;
+    run::run(
+        Command::new("apt-get")
+            .args(["install", "--yes", "--quiet", "--no-install-recommends", "debootstrap", "debian-archive-keyring"])
+            .env("DEBIAN_FRONTEND", "noninteractive"),
+    )
+    .context("failed to install debootstrap: run this as root, or install it")
+}
+
+/// The versions that `VERSIONS` asks for, or an error that names the first that differs.
+fn versions(root: &Path) -> anyhow::Result<String> {
+    let mut lines = String::new();
+    let names = VERSIONS.map(|(name, _)| name);
+    let output = chroot(root)
+        .args([OsStr::new("dpkg-query"), OsStr::new("--show"), OsStr::new("--showformat=${Version}\n")])
+        .args(names)
+        .output()
+        .context("failed to run chroot")?;
+    let Output { status, stdout, stderr } = output;
+    if !status.success() {
+        bail!("failed to ask {} for its versions (chroot needs root): {}", root.display(), String::from_utf8_lossy(&stderr).trim());
+    }
+    let stdout = String::from_utf8_lossy(&stdout).into_owned();
+    for ((name, wanted), version) in VERSIONS.iter().zip(stdout.lines()) {
+        if !version.starts_with(wanted) {
+            bail!("{name} in {} is {version}, the guests are built with {wanted}x: Debian's {RELEASE} has moved on", root.display());
+        }
+        lines += &format!("{name} {version}\n");
+    }
+    Ok(lines)
+}
+
+fn copy_changed(from: &Path, to: &Path) -> anyhow::Result<()> {
+    let bytes = fs::read(from).with_context(|| format!("failed to read {}", from.display()))?;
+    if fs::read(to).is_ok_and(|there| there == bytes) {
+        return Ok(());
+    }
+    let folder = to.parent().expect("a source lies in a folder");
+    fs::create_dir_all(folder).with_context(|| format!("failed to create {}", folder.display()))?;
+    fs::write(to, bytes).with_context(|| format!("failed to write {}", to.display()))
+}
