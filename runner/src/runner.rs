@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crds::report::Report;
 use futures_util::FutureExt as _;
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::BoxFuture;
 
 use crate::attempt;
 use crate::fetch::{FetchConfig, Fetcher};
@@ -99,9 +99,9 @@ impl Runner {
     }
 
     /// Carries out one attempt. Every ending is a report.
-    pub fn run(&self, task: Task) -> LocalBoxFuture<'_, Report> {
+    pub fn run(&self, task: Task) -> BoxFuture<'_, Report> {
         // Boxed: the futures of every source and publisher nest too deep for a caller's own to be laid out around them.
-        attempt::run(self, task).boxed_local()
+        attempt::run(self, task).boxed()
     }
 
     pub(crate) fn fetcher(&self) -> &Fetcher {
