@@ -51,13 +51,10 @@ fn what_is_not_yaml_is_refused_with_line_and_column() {
         ("a: .inf\n", 1, ""),
     ];
     for (text, at, words) in rows {
-        match read(text) {
-            Err(Error::Malformed { line, message, .. }) => {
-                let said_once = !message.contains("at line ");
-                assert!(line == at && said_once && message.to_lowercase().contains(words), "{text:?}: line {line}: {message}");
-            }
-            other => panic!("{text:?}: {other:?}"),
-        }
+        let error = read(text).expect_err(text);
+        let Error::Malformed { line, message, .. } = error else { unreachable!("{text:?} has a place: {error:?}") };
+        let said_once = !message.contains("at line ");
+        assert!(line == at && said_once && message.to_lowercase().contains(words), "{text:?}: line {line}: {message}");
     }
 }
 
@@ -66,7 +63,7 @@ fn bombs_are_refused() {
     let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
     for level in 1..12 {
         let items = vec![format!("*a{}", level - 1); 10].join(", ");
-        bomb.push_str(&format!("a{level}: &a{level} [{items}]\n"));
+        bomb += &format!("a{level}: &a{level} [{items}]\n");
     }
     assert!(read(&bomb).is_err(), "aliases without end");
     assert!(read(&"[".repeat(100_000)).is_err(), "nesting without end");
