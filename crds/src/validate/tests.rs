@@ -204,7 +204,6 @@ fn refused_outputs() -> Vec<Row> {
 }
 
 fn refused_limits() -> Vec<Row> {
-    let long = "x".repeat(33_000);
     vec![
         and("resources: {limits: {memory: 0}}", "spec.resources.limits.memory", "between 64Ki"),
         and("resources: {limits: {memory: 1}}", "spec.resources.limits.memory", "between 64Ki"),
