@@ -27,11 +27,11 @@ pub struct Resources {
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResourceRequests {
-    /// CPUs, or thousandths of one: 1, 500m. Default: the administrator's.
+    /// CPUs, or thousandths of one: 1, 500m. A machine that has less does not run it. Default: nothing is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = rules::cpu())]
     pub cpu: Option<Quantity>,
-    /// Bytes of memory, such as 128Mi; from 64Ki to 4Gi. Default: limits.memory.
+    /// Bytes of memory, such as 128Mi; from 64Ki to 4Gi. A machine that has less does not run it. Default: nothing is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = rules::memory())]
     pub memory: Option<Quantity>,
@@ -43,7 +43,7 @@ pub struct ResourceRequests {
 pub struct ResourceLimits {
     /// Bytes of the guest's linear memories and tables together, such as 256Mi; from 64Ki to 4Gi. A guest that asks for more gets none,
     /// as from any full machine; where it ends of that, the reason is MemoryLimit and the exit code 137. Default: the administrator's,
-    /// else 512Mi.
+    /// else 2Gi.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = rules::memory())]
     pub memory: Option<Quantity>,
@@ -62,7 +62,7 @@ pub struct WasmLimits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 65_536, max = 67_108_864))]
     pub max_stack_bytes: Option<i64>,
-    /// Elements of all the guest's tables together, at most 10000000. Growing a table beyond it fails. Default: 100000.
+    /// Elements of all the guest's tables together, at most 10000000. Growing a table beyond it fails. Default: 1048576.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000_000))]
     pub max_table_elements: Option<i64>,

@@ -45,12 +45,26 @@ fn specs_that_run_are_accepted() {
     }
 }
 
+type Row = (String, &'static str, &'static str);
+
+fn row(spec: &str, field: &'static str, message: &'static str) -> Row {
+    (spec.to_owned(), field, message)
+}
+
+fn and(more: &str, field: &'static str, message: &'static str) -> Row {
+    (with(more), field, message)
+}
+
+fn many(count: usize, item: &str) -> String {
+    vec![item; count].join(", ")
+}
+
 /// One row for each rule: what is written, the field that is named, and words of its message.
-fn refused() -> Vec<(String, &'static str, &'static str)> {
-    let long = "x".repeat(33_000);
-    let many = |count: usize, item: &str| vec![item; count].join(", ");
-    let row = |spec: &str, field, message| (spec.to_owned(), field, message);
-    let and = |more: &str, field, message| (with(more), field, message);
+fn refused() -> Vec<Row> {
+    [refused_modules(), refused_guests(), refused_inputs(), refused_outputs(), refused_limits()].concat()
+}
+
+fn refused_modules() -> Vec<Row> {
     vec![
         row("args: []", "spec.module", "is required"),
         row("module: {}", "spec.module", "exactly one source"),
@@ -86,6 +100,12 @@ fn refused() -> Vec<(String, &'static str, &'static str)> {
         row("module: {inline: AGFzbQEAAAA=, digest: 'sha256:abc'}", "spec.module.digest", "64 lower-case hex"),
         (format!("{M}\n").replace('}', &format!(", digest: '{}'}}", SHA.to_uppercase())), "spec.module.digest", "64 lower-case hex"),
         row("module: {inline: AGFzbQEAAAA=, digest: 'md5:d41d8cd98f00b204e9800998ecf8427e'}", "spec.module.digest", "sha256:"),
+    ]
+}
+
+fn refused_guests() -> Vec<Row> {
+    let long = "x".repeat(33_000);
+    vec![
         and("entrypoint: ''", "spec.entrypoint", "at least one character"),
         and("args: [\"a\\0b\"]", "spec.args", "NUL"),
         and("args: [5]", "spec.args[0]", "quote it"),
@@ -105,6 +125,11 @@ fn refused() -> Vec<(String, &'static str, &'static str)> {
         and("stdin: {value: \"\\0\"}", "spec.stdin.value", "NUL"),
         and("stdin: {input: {name: b}}", "spec.stdin.input.name", "one of the inputs"),
         and("stdin: {input: {name: b, path: a/./b}}\ninputs: [{name: b, inline: ''}]", "spec.stdin.input.path", "relative path"),
+    ]
+}
+
+fn refused_inputs() -> Vec<Row> {
+    vec![
         and("inputs: [{name: a}]", "spec.inputs[0]", "exactly one source"),
         and("inputs: [{name: A_b, inline: ''}]", "spec.inputs[0].name", "DNS-1123"),
         and("inputs: [{inline: ''}]", "spec.inputs[0].name", "is required"),
@@ -137,6 +162,12 @@ fn refused() -> Vec<(String, &'static str, &'static str)> {
             "spec.inputs",
             "the same mount path as an input",
         ),
+        and("inputs: [{name: a, inline: '', mountpath: /x}]", "spec.inputs[0].mountpath", "did you mean mountPath?"),
+    ]
+}
+
+fn refused_outputs() -> Vec<Row> {
+    vec![
         and("outputs: [{name: a}, {name: b, mountPath: outputs}]", "spec.outputs", "two outputs"),
         and("outputs: [{name: a}, {name: b, mountPath: /outputs/b}]", "spec.outputs", "inside the other"),
         and("outputs: [{name: a}, {name: a}]", "spec.outputs[1].name", "also the name of spec.outputs[0]"),
@@ -169,6 +200,11 @@ fn refused() -> Vec<(String, &'static str, &'static str)> {
             "spec.outputs[0].publish[0].s3.prefix",
             "at most 512 characters",
         ),
+    ]
+}
+
+fn refused_limits() -> Vec<Row> {
+    vec![
         and("resources: {limits: {memory: 0}}", "spec.resources.limits.memory", "between 64Ki"),
         and("resources: {limits: {memory: 1}}", "spec.resources.limits.memory", "between 64Ki"),
         and("resources: {limits: {memory: 5Gi}}", "spec.resources.limits.memory", "and 4Gi"),
@@ -193,7 +229,6 @@ fn refused() -> Vec<(String, &'static str, &'static str)> {
         and("timeoutSecond: 5", "spec.timeoutSecond", "did you mean timeoutSeconds?"),
         and("fuel: 5", "spec.fuel", "it belongs under spec.wasmLimits"),
         and("parallelism: 5", "spec.parallelism", "is an unknown field"),
-        and("inputs: [{name: a, inline: '', mountpath: /x}]", "spec.inputs[0].mountpath", "did you mean mountPath?"),
     ]
 }
 
@@ -294,7 +329,7 @@ fn every_sample_validates() {
             continue;
         }
         let text = std::fs::read_to_string(&path).expect("the sample is readable");
-        for document in yaml::read(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display())) {
+        for document in yaml::read(&text).expect("the sample is YAML") {
             if document["kind"] == "WasmJob" {
                 assert_eq!(validate(&document), [], "{}", path.display());
                 parse(&document).expect("what validates is read");

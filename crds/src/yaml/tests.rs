@@ -51,23 +51,20 @@ fn what_is_not_yaml_is_refused_with_line_and_column() {
         ("a: .inf\n", 1, ""),
     ];
     for (text, at, words) in rows {
-        match read(text) {
-            Err(Error::Malformed { line, message, .. }) => {
-                let said_once = !message.contains("at line ");
-                assert!(line == at && said_once && message.to_lowercase().contains(words), "{text:?}: line {line}: {message}");
-            }
-            other => panic!("{text:?}: {other:?}"),
-        }
+        let error = read(text).expect_err(text);
+        let Error::Malformed { line, message, .. } = error else { unreachable!("{text:?} has a place: {error:?}") };
+        let said_once = !message.contains("at line ");
+        assert!(line == at && said_once && message.to_lowercase().contains(words), "{text:?}: line {line}: {message}");
     }
 }
 
 #[test]
 fn bombs_are_refused() {
-    let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
-    for level in 1..12 {
-        let items = vec![format!("*a{}", level - 1); 10].join(", ");
-        bomb.push_str(&format!("a{level}: &a{level} [{items}]\n"));
-    }
+    let level = |level: usize| {
+        let below = level.checked_sub(1).map_or("x".to_owned(), |below| format!("*a{below}"));
+        format!("a{level}: &a{level} [{}]\n", vec![below; 10].join(", "))
+    };
+    let bomb: String = (0..12).map(level).collect();
     assert!(read(&bomb).is_err(), "aliases without end");
     assert!(read(&"[".repeat(100_000)).is_err(), "nesting without end");
     assert!(matches!(read(&" ".repeat(4 << 20)), Err(Error::TooLarge { .. })));
