@@ -17,6 +17,9 @@
 //! | `exit` | how a run ended → the process's exit code and its line on stderr |
 //! | `config`, `s3_access`, `ipfs_access` | environment and configuration files |
 
+// The runner's future holds those of the S3 client, whose types nest deeper than the default.
+#![recursion_limit = "256"]
+
 mod args;
 mod config;
 mod document;

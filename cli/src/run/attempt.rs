@@ -83,8 +83,7 @@ async fn attempt(job: &LocalJob, flags: &RunArgs, environment: &Environment) -> 
 async fn drive(config: runner::Config, task: Task, signals: &mut Signals) -> Result<Ending, Failure> {
     let (observer, start_time) = (task.observer.clone(), jiff::Timestamp::now());
     let runner = Runner::start(config).map_err(|error| not_started("start the runner", &error))?;
-    let run = runner.run(task);
-    tokio::pin!(run);
+    let mut run = Box::pin(runner.run(task));
     let signal = tokio::select! {
         report = &mut run => return Ok(Ending { report, signal: None }),
         signal = signals.next() => signal,

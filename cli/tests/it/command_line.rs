@@ -17,7 +17,7 @@ fn place() -> Place {
     place
 }
 
-fn check(words: &[&str], name: &str, spec: Value) {
+fn check(words: &[&str], name: &str, spec: &Value) {
     let ran = place().run(&[&["run", "--dry-run"], words].concat());
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{words:?}");
     let printed = crds::yaml::read(&ran.stdout).unwrap();
@@ -28,35 +28,35 @@ fn check(words: &[&str], name: &str, spec: Value) {
 #[test]
 fn every_call_of_the_earlier_systems_has_its_yaml() {
     let inline = || json!({"inline": INLINE});
-    check(&["main.wasm"], "main", json!({"module": inline()}));
-    check(&[CID0], "cid-sbocarpjrq", json!({"module": {"ipfs": {"cid": CID0}}}));
-    check(&[CID1], "cid-53cbtitbeu", json!({"module": {"ipfs": {"cid": CID1}}}));
-    check(&["echo.wasm", "hello", "world"], "echo", json!({"module": inline(), "args": ["hello", "world"]}));
-    check(&[CID0, "hello"], "cid-sbocarpjrq", json!({"module": {"ipfs": {"cid": CID0}}, "args": ["hello"]}));
-    check(&["prog.wasm", "/inputs/data.txt"], "prog", json!({"module": inline(), "args": ["/inputs/data.txt"]}));
-    check(&["prog.wasm", "-e", "HELLO=world"], "prog", json!({"module": inline(), "env": [{"name": "HELLO", "value": "world"}]}));
-    check(&["prog.wasm", "--", "-e", "HELLO=world"], "prog", json!({"module": inline(), "args": ["-e", "HELLO=world"]}));
+    check(&["main.wasm"], "main", &json!({"module": inline()}));
+    check(&[CID0], "cid-sbocarpjrq", &json!({"module": {"ipfs": {"cid": CID0}}}));
+    check(&[CID1], "cid-53cbtitbeu", &json!({"module": {"ipfs": {"cid": CID1}}}));
+    check(&["echo.wasm", "hello", "world"], "echo", &json!({"module": inline(), "args": ["hello", "world"]}));
+    check(&[CID0, "hello"], "cid-sbocarpjrq", &json!({"module": {"ipfs": {"cid": CID0}}, "args": ["hello"]}));
+    check(&["prog.wasm", "/inputs/data.txt"], "prog", &json!({"module": inline(), "args": ["/inputs/data.txt"]}));
+    check(&["prog.wasm", "-e", "HELLO=world"], "prog", &json!({"module": inline(), "env": [{"name": "HELLO", "value": "world"}]}));
+    check(&["prog.wasm", "--", "-e", "HELLO=world"], "prog", &json!({"module": inline(), "args": ["-e", "HELLO=world"]}));
     let inputs = json!([{"name": "cid-53cbtitbeu", "mountPath": "/inputs", "ipfs": {"cid": CID1}}]);
     check(
         &["prog.wasm", "_start", "-v", &format!("{CID1}:inputs")],
         "prog",
-        json!({"module": inline(), "args": ["_start"], "inputs": inputs}),
+        &json!({"module": inline(), "args": ["_start"], "inputs": inputs}),
     );
     let inputs = json!([{"name": "input", "http": {"url": "http://example.com"}}]);
-    check(&["prog.wasm", "-u", "http://example.com"], "prog", json!({"module": inline(), "inputs": inputs}));
-    check(&["prog.wasm", "--input", "http://example.com"], "prog", json!({"module": inline(), "inputs": inputs}));
+    check(&["prog.wasm", "-u", "http://example.com"], "prog", &json!({"module": inline(), "inputs": inputs}));
+    check(&["prog.wasm", "--input", "http://example.com"], "prog", &json!({"module": inline(), "inputs": inputs}));
     let inputs = json!([{"name": "data", "mountPath": "/d", "s3": {"bucket": "bucket", "prefix": "data/"}}]);
-    check(&["prog.wasm", "-i", "s3://bucket/data/:/d"], "prog", json!({"module": inline(), "inputs": inputs}));
+    check(&["prog.wasm", "-i", "s3://bucket/data/:/d"], "prog", &json!({"module": inline(), "inputs": inputs}));
     let outputs = json!([{"name": "outputs"}, {"name": "plots", "mountPath": "/plots"}]);
-    check(&["prog.wasm", "-o", "plots:/plots"], "prog", json!({"module": inline(), "outputs": outputs}));
-    check(&["prog.wasm", "--entrypoint", "go"], "prog", json!({"module": inline(), "entrypoint": "go"}));
+    check(&["prog.wasm", "-o", "plots:/plots"], "prog", &json!({"module": inline(), "outputs": outputs}));
+    check(&["prog.wasm", "--entrypoint", "go"], "prog", &json!({"module": inline(), "entrypoint": "go"}));
 }
 
 #[test]
 fn limits_and_the_name_are_flags_too() {
     let words = ["main.wasm", "--name", "mine", "--timeout", "5m", "--memory", "64Mi", "--fuel", "9"];
     let limits = json!({"module": {"inline": INLINE}, "timeoutSeconds": 300, "resources": {"limits": {"memory": "64Mi"}}, "wasmLimits": {"fuel": 9}});
-    check(&words, "mine", limits);
+    check(&words, "mine", &limits);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Nothing here takes that long; a run that does hangs.
-const HANG: Duration = Duration::from_secs(120);
+const HANG: Duration = Duration::from_mins(2);
 
 /// A directory of its own, with a home and a cache.
 pub(crate) struct Place {
@@ -43,7 +43,7 @@ impl Place {
     }
 
     pub(crate) fn read(&self, name: &str) -> String {
-        std::fs::read_to_string(self.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+        std::fs::read_to_string(self.path().join(name)).expect(name)
     }
 
     /// The command, with an environment in which nothing of this machine's user shows. Its stdin is empty.
