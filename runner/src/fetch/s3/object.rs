@@ -18,8 +18,8 @@ use crate::fetch::{FetchLimits, Progress, Want};
 use crate::store::{Blob, Store};
 
 /// Bytes of one ranged read.
-pub(super) const RANGE_BYTES: u64 = 8 << 20;
-/// Ranges on their way at once: with one more that is being hashed and written, this bounds the memory of a fetch.
+pub(super) const RANGE_BYTES: u64 = 4 << 20;
+/// Ranges on their way at once. With one that waits and one that is being hashed and written, this bounds the memory of a fetch.
 pub(super) const RANGES_AT_ONCE: usize = 4;
 
 /// An object and how it is reached.
@@ -116,7 +116,7 @@ impl Object<'_> {
                             retrying(|| self.part(found, Some((start, end)), end - start)).await.map_err(|e| Setback::Passing(e, None))
                         }
                     }))
-                    .buffered(RANGES_AT_ONCE - 1);
+                    .buffered(RANGES_AT_ONCE);
                 while let Some(part) = ranges.try_next().await? {
                     if to_intake.send(part).await.is_err() {
                         break;
