@@ -96,9 +96,23 @@ async fn line(runner: &Runner, task: &mut Task, ledger: &mut Ledger) -> Result<R
 
     task.observer.enter(Stage::Publishing);
     let begun = Instant::now();
-    let published = publish::outputs::publish(runner.fetcher().config(), &task.identity, &outputs).await;
+    let published = publish_or_discard(runner, task, &executed, &outputs).await;
     ledger.durations.publish_milliseconds = signed(begun.elapsed().as_millis());
     Ok(ledger.ended(executed, published))
+}
+
+/// Publishes what a guest left that came to an end of its own. Of an output that is refused nothing is left.
+async fn publish_or_discard(runner: &Runner, task: &Task, executed: &Executed, outputs: &[OutputDirectory]) -> Result<Vec<ResultReport>, Failure> {
+    let published = if executed.outcome.exit_code.is_some() {
+        publish::outputs::publish(runner.fetcher().config(), &task.identity, outputs).await
+    } else {
+        Ok(Vec::new())
+    };
+    let refused = published.as_ref().is_err_and(|failure| matches!(failure.reason, Reason::OutputUnsafe | Reason::OutputTooLarge));
+    if refused || executed.outcome.exit_code.is_none() {
+        publish::outputs::discard(outputs).await;
+    }
+    published
 }
 
 /// Fetches the module and the inputs side by side; the module compiles while inputs still arrive.

@@ -113,3 +113,6 @@ fn unbuilt(mount: &str, error: &io::Error) -> Failure {
         _ => Failure::new(Reason::WorkerKilled, format!("failed to build the directory for {mount:?}: {error}")),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -188,3 +188,6 @@ fn receive_exact(socket: impl AsFd, mut rest: &mut [u8]) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -87,3 +87,6 @@ fn text(tail: VecDeque<u8>) -> String {
     let within = if full { bytes.iter().take(3).take_while(|byte| **byte & 0xc0 == 0x80).count() } else { 0 };
     String::from_utf8_lossy(&bytes[within..]).into_owned()
 }
+
+#[cfg(test)]
+mod tests;

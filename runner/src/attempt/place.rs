@@ -81,3 +81,6 @@ pub(crate) fn environment(identity: &Identity, what: &WhatToRun) -> Vec<(String,
         .chain(what.env.iter().map(|variable| (variable.name.clone(), variable.value.clone())))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -200,3 +200,8 @@ const PREVIEW1: [&str; 46] = [
     "sock_send",
     "sock_shutdown",
 ];
+
+#[cfg(test)]
+mod every_cut;
+#[cfg(test)]
+mod tests;

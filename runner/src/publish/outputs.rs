@@ -30,6 +30,15 @@ pub(crate) async fn publish(config: &FetchConfig, identity: &Identity, outputs: 
     Ok(results)
 }
 
+/// Removes everything that the guest wrote, links unfollowed. What cannot be removed is left to whoever owns the directory.
+pub(crate) async fn discard(outputs: &[OutputDirectory]) {
+    let directories: Vec<_> = outputs.iter().map(|output| output.directory.clone()).collect();
+    let removed = tokio::task::spawn_blocking(move || directories.iter().try_for_each(std::fs::remove_dir_all));
+    if let Ok(Err(error)) = removed.await {
+        tracing::warn!(%error, "failed to remove refused outputs");
+    }
+}
+
 async fn one(
     config: &FetchConfig,
     identity: &Identity,

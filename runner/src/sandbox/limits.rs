@@ -66,3 +66,6 @@ impl ResourceLimiter for MemoryLimiter {
         Ok(self.grow(by.saturating_mul(TABLE_ELEMENT_BYTES)))
     }
 }
+
+#[cfg(test)]
+mod tests;
