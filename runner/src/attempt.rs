@@ -47,13 +47,16 @@ pub(crate) async fn run(runner: &Runner, mut task: Task) -> Report {
     let line = line(runner, &mut task, &mut ledger);
     let cancelled = async {
         observer.cancelled().await;
+        if observer.stage() == Stage::Running {
+            std::future::pending::<()>().await;
+        }
         Failure::new(Reason::Cancelled, "the run was cancelled")
     };
     // The guest's own cancellation is told by `execute`, with what it wrote; before and after it, the line is simply left.
     let report = tokio::select! {
         biased;
         done = line => done,
-        failure = async { cancelled.await }, if observer.stage() < Stage::Running => Err(failure),
+        failure = cancelled => Err(failure),
     };
     let report = report.unwrap_or_else(|failure| ledger.failed(failure));
     observer.enter(Stage::Ended);
@@ -66,7 +69,7 @@ async fn line(runner: &Runner, task: &mut Task, ledger: &mut Ledger) -> Result<R
     let arrived = arrive(runner, task, ledger).await?;
 
     let work = tempfile::Builder::new()
-        .prefix("attempt-")
+        .prefix(&format!("{}-", std::process::id()))
         .tempdir_in(runner.work_directory())
         .map_err(|error| machine("make a working directory", &error))?;
     let outputs = output_directories(runner, task)?;
@@ -102,7 +105,12 @@ async fn line(runner: &Runner, task: &mut Task, ledger: &mut Ledger) -> Result<R
 }
 
 /// Publishes what a guest left that came to an end of its own. Of an output that is refused nothing is left.
-async fn publish_or_discard(runner: &Runner, task: &Task, executed: &Executed, outputs: &[OutputDirectory]) -> Result<Vec<ResultReport>, Failure> {
+async fn publish_or_discard(
+    runner: &Runner,
+    task: &Task,
+    executed: &Executed,
+    outputs: &[OutputDirectory],
+) -> Result<Vec<ResultReport>, Failure> {
     let published = if executed.outcome.exit_code.is_some() {
         publish::outputs::publish(runner.fetcher().config(), &task.identity, outputs).await
     } else {

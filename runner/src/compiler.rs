@@ -1,7 +1,7 @@
 //! The compiler: a process of its own for each module, because compiling hostile bytes is outside of what wasmtime promises.
 //!
-//! Reads one `CompileOrder` on stdin, checks what the module is and imports, writes the compiled code, answers one `Compiled` on
-//! stdout. Walls: memory and CPU rlimits; the deadline is the caller's SIGKILL. No network, no environment.
+//! Gets its `CompileOrder` as its argument and the module as its stdin, checks what that is and imports, writes the compiled code,
+//! answers one `Compiled` on stdout. Walls: memory and CPU rlimits; the deadline is the caller's SIGKILL. No network, no environment.
 
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -24,7 +24,6 @@ const CPU_LIMIT: Duration = Duration::from_secs(600);
 /// One module to compile.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct CompileOrder {
-    pub(crate) module: PathBuf,
     /// Directory that gets `<name>.<tier>.<kind>`.
     pub(crate) directory: PathBuf,
     /// The module's digest in hex.
@@ -47,23 +46,23 @@ pub(crate) enum Compiled {
     Failed(String),
 }
 
-/// Carries out the order on stdin. The process's exit code.
-pub(crate) fn serve() -> i32 {
-    let answer = read_order().and_then(|order| {
+/// Carries out the order. The process's exit code.
+pub(crate) fn serve(order: Option<&str>) -> i32 {
+    let answer = read_order(order).and_then(|order| {
         raise_walls(order.attended)?;
         compile(&order)
     });
     let answer = answer.unwrap_or_else(|error| Compiled::Failed(error.to_string()));
     let written = serde_json::to_vec(&answer)
         .map_err(io::Error::other)
-        .and_then(|bytes| io::stdout().write_all(&bytes).and_then(|()| io::stdout().flush()));
+        .and_then(|bytes| io::stdout().write_all(&bytes))
+        .and_then(|()| io::stdout().flush());
     i32::from(written.is_err())
 }
 
-fn read_order() -> io::Result<CompileOrder> {
-    let mut text = Vec::new();
-    io::stdin().take(1 << 20).read_to_end(&mut text)?;
-    Ok(serde_json::from_slice(&text)?)
+fn read_order(order: Option<&str>) -> io::Result<CompileOrder> {
+    let order = order.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "started without its order"))?;
+    Ok(serde_json::from_str(order)?)
 }
 
 fn raise_walls(attended: bool) -> io::Result<()> {
@@ -77,7 +76,8 @@ fn raise_walls(attended: bool) -> io::Result<()> {
 }
 
 fn compile(order: &CompileOrder) -> io::Result<Compiled> {
-    let bytes = std::fs::read(&order.module)?;
+    let mut bytes = Vec::new();
+    io::stdin().read_to_end(&mut bytes)?;
     let kind = match imports::check(&bytes) {
         Ok(kind) => kind,
         Err(refusal) => return Ok(Compiled::Refused { reason: refusal.reason, message: refusal.message }),

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crds::report::{NetworkDenied, Outcome, StreamReport};
 
 use crate::mounts::OutputDirectory;
-use crate::order::{Ending, Event, Order};
+use crate::order::{Ending, Event, Order, monotonic_microseconds};
 use crate::prepare::Prepared;
 use crate::streams::Stream;
 use crate::task::{Observer, Sink};
@@ -74,10 +74,19 @@ struct Told {
 
 /// Carries the order out.
 pub(crate) async fn execute(workers: &Workers, execution: Execution<'_>) -> io::Result<Executed> {
+    let begun = monotonic_microseconds();
     let stdout = Stream::open(execution.stdout, execution.stream_bytes)?;
     let stderr = Stream::open(execution.stderr, execution.stream_bytes)?;
     let descriptors = [execution.prepared.compiled.as_fd(), execution.stdin.as_fd(), stdout.guest.as_fd(), stderr.guest.as_fd()];
-    let mut working = workers.take().await?.work(execution.order, descriptors)?;
+    let mut working = match workers.take().await {
+        Ok(worker) => worker.work(execution.order, begun, descriptors)?,
+        Err(error) => {
+            // The next attempt may find a worker.
+            workers.refill()?;
+            return Err(error);
+        }
+    };
+    workers.refill()?;
     // Whatever happens to this future, no worker outlives it.
     let _guard = KillOnDrop(working.kill.clone());
 

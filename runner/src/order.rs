@@ -73,6 +73,7 @@ pub(crate) struct Ending {
     /// Bytes in all that the guest asked for when growth was last refused.
     pub(crate) refused_bytes: Option<u64>,
     pub(crate) fuel_consumed: Option<u64>,
+    /// From the order's leaving the supervisor until the guest's first instruction.
     pub(crate) instantiate_microseconds: u64,
     pub(crate) run_microseconds: u64,
 }
@@ -112,6 +113,13 @@ pub(crate) enum Birth {
 pub(crate) enum ExitStatus {
     Code(i32),
     Signal(i32),
+}
+
+/// Microseconds of this machine's monotonic clock, which is the same in the supervisor and in its workers.
+pub(crate) fn monotonic_microseconds() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let whole = u64::try_from(now.tv_sec).unwrap_or(0).saturating_mul(1_000_000);
+    whole.saturating_add(u64::try_from(now.tv_nsec).unwrap_or(0) / 1000)
 }
 
 /// Sends one frame with its descriptors.

@@ -7,7 +7,6 @@
 pub(crate) mod imports;
 
 use std::fs::File;
-use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -83,8 +82,12 @@ impl CompiledModules {
                 }
                 let tier = if module.size_bytes() > BIG_MODULE_BYTES { Tier::Baseline } else { Tier::Optimized };
                 let order = self.order(module, fuel, tier, true);
-                let answer =
-                    tokio::task::spawn_blocking(move || attended(&order)).await.unwrap_or_else(|error| Compiled::Failed(error.to_string()));
+                let bytes = module
+                    .open()
+                    .map_err(|error| Failure::new(Reason::WorkerKilled, format!("failed to read {}: {error}", module.digest())))?;
+                let answer = tokio::task::spawn_blocking(move || attended(&order, bytes))
+                    .await
+                    .unwrap_or_else(|error| Compiled::Failed(error.to_string()));
                 match answer {
                     Compiled::Done(_) => self.find(&module.digest(), fuel).ok_or_else(|| {
                         Failure::new(
@@ -106,13 +109,14 @@ impl CompiledModules {
         if prepared.tier == Tier::Optimized || ran < PAYS_FROM {
             return;
         }
-        if let Err(error) = start(&self.order(module, fuel, Tier::Optimized, false)) {
+        let order = self.order(module, fuel, Tier::Optimized, false);
+        if let Err(error) = module.open().and_then(|bytes| start(&order, bytes)) {
             tracing::debug!(%error, "failed to start the optimised build");
         }
     }
 
     fn order(&self, module: &Blob, fuel: bool, tier: Tier, attended: bool) -> CompileOrder {
-        CompileOrder { module: module.path().to_owned(), directory: self.builds(fuel), name: module.digest().hex(), tier, fuel, attended }
+        CompileOrder { directory: self.builds(fuel), name: module.digest().hex(), tier, fuel, attended }
     }
 
     fn builds(&self, fuel: bool) -> PathBuf {
@@ -150,29 +154,15 @@ pub(crate) fn file_name(digest: &str, tier: Tier, kind: ModuleKind) -> String {
 }
 
 /// Compiles and waits, at most until the deadline.
-fn attended(order: &CompileOrder) -> Compiled {
-    let child = match start(order) {
-        Ok(child) => child,
-        Err(error) => return Compiled::Failed(error.to_string()),
-    };
-    match finish(child) {
-        Ok(answer) => answer,
-        Err(error) => Compiled::Failed(error.to_string()),
-    }
+fn attended(order: &CompileOrder, module: File) -> Compiled {
+    start(order, module).and_then(finish).unwrap_or_else(|error| Compiled::Failed(error.to_string()))
 }
 
-fn start(order: &CompileOrder) -> std::io::Result<Child> {
+/// Starts a compiler in a process group of its own: a signal from the user's terminal is not for it.
+fn start(order: &CompileOrder, module: File) -> std::io::Result<Child> {
     let mut command = Command::new("/proc/self/exe");
-    command.arg0(role::COMPILER).env_clear().stdin(Stdio::piped());
-    if order.attended {
-        command.stdout(Stdio::piped()).stderr(Stdio::null());
-    } else {
-        command.stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
-    }
-    let mut child = command.spawn()?;
-    let text = serde_json::to_vec(order)?;
-    child.stdin.take().expect("piped above").write_all(&text)?;
-    Ok(child)
+    command.arg0(role::COMPILER).arg(serde_json::to_string(order)?).env_clear().process_group(0).stdin(module).stderr(Stdio::null());
+    command.stdout(if order.attended { Stdio::piped() } else { Stdio::null() }).spawn()
 }
 
 /// Waits for the answer on a thread of its own, and kills when none came in time.

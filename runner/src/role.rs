@@ -14,7 +14,8 @@ pub(crate) const COMPILER: &str = "wasmjob: compiler";
 
 /// Must be the first line of `main`, before any thread is started: returns only in the process that the user started.
 pub fn enter() {
-    let Some(name) = std::env::args_os().next() else { return };
+    let mut arguments = std::env::args_os();
+    let Some(name) = arguments.next() else { return };
     if name == ZYGOTE {
         close_range(3, u32::MAX);
         let served = standard_input().and_then(zygote::serve);
@@ -25,7 +26,7 @@ pub fn enter() {
     }
     if name == COMPILER {
         close_range(3, u32::MAX);
-        exit_now(compiler::serve());
+        exit_now(compiler::serve(arguments.next().as_deref().and_then(std::ffi::OsStr::to_str)));
     }
 }
 

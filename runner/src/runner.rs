@@ -81,6 +81,17 @@ impl Default for GuestLimits {
     }
 }
 
+/// Removes the working directories that processes left which are no more. A directory's name begins with its process's number.
+fn sweep(work: &Path) {
+    for entry in std::fs::read_dir(work).into_iter().flatten().flatten() {
+        let owner = entry.file_name().to_str().and_then(|name| name.split('-').next()?.parse::<u32>().ok());
+        if owner.is_none_or(|owner| !Path::new("/proc").join(owner.to_string()).exists()) {
+            // Another process may be sweeping too.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 // === impl Runner ===
 
 impl Runner {
@@ -94,6 +105,7 @@ impl Runner {
         let compiled = CompiledModules::open(&cache.join("compiled")).map_err(|error| unusable(error.into()))?;
         let work = cache.join("work");
         std::fs::create_dir_all(&work).map_err(|error| unusable(error.into()))?;
+        sweep(&work);
         let fetcher = Fetcher::new(config.fetch, store).map_err(Error::Fetch)?;
         Ok(Self { fetcher, compiled, workers, work, limits: config.limits })
     }

@@ -8,17 +8,16 @@ use std::sync::Arc;
 
 use crds::reason::Reason;
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
-use wasmtime::Engine;
 
 use crate::order::{Ending, Event, How, Order, receive, send};
 use crate::process::{close_range, exit_now};
 use crate::sandbox::engine::{DEFAULT_STACK_BYTES, Tier, engine};
-use crate::sandbox::run::run;
+use crate::sandbox::run::{Host, run};
 use crate::sandbox::wasi::Streams;
 use crate::walls;
 
 /// A worker's whole life; never returns. Of the zygote's descriptors it keeps its own socket and the standard three.
-pub(crate) fn live(socket: OwnedFd, zygote: Pid, engine: &Engine) -> ! {
+pub(crate) fn live(socket: OwnedFd, zygote: Pid, host: &Host) -> ! {
     let own = u32::try_from(socket.as_raw_fd()).unwrap_or(3);
     if own > 3 {
         close_range(3, own - 1);
@@ -27,9 +26,14 @@ pub(crate) fn live(socket: OwnedFd, zygote: Pid, engine: &Engine) -> ! {
     if set_parent_process_death_signal(Some(Signal::KILL)).is_err() || getppid() != Some(zygote) {
         exit_now(1);
     }
-    let order = receive::<Order>(&socket);
-    if let Ok(Some((order, descriptors))) = order {
-        let ending = carry_out(&order, descriptors, &socket, engine);
+    // Before the order, so that nobody waits for it.
+    let clock = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let order = receive::<(Order, u64)>(&socket);
+    if let Ok(Some(((order, begun), descriptors))) = order {
+        let ending = match clock {
+            Ok(clock) => carry_out(&order, begun, descriptors, &socket, host, &clock),
+            Err(error) => refused(format!("failed to start the guest's clock: {error}")),
+        };
         if send(&socket, &Event::Ended(ending), &[]).is_ok() {
             exit_now(0);
         }
@@ -37,8 +41,8 @@ pub(crate) fn live(socket: OwnedFd, zygote: Pid, engine: &Engine) -> ! {
     exit_now(1);
 }
 
-fn carry_out(order: &Order, descriptors: Vec<OwnedFd>, socket: &OwnedFd, shared: &Engine) -> Ending {
-    let refused = |message: String| Ending {
+fn refused(message: String) -> Ending {
+    Ending {
         how: How::Refused { reason: Reason::WorkerKilled, message },
         network_denied: Vec::new(),
         peak_memory_bytes: 0,
@@ -46,7 +50,17 @@ fn carry_out(order: &Order, descriptors: Vec<OwnedFd>, socket: &OwnedFd, shared:
         fuel_consumed: None,
         instantiate_microseconds: 0,
         run_microseconds: 0,
-    };
+    }
+}
+
+fn carry_out(
+    order: &Order,
+    begun: u64,
+    descriptors: Vec<OwnedFd>,
+    socket: &OwnedFd,
+    shared: &Host,
+    clock: &tokio::runtime::Runtime,
+) -> Ending {
     let Ok([compiled, stdin, stdout, stderr]) = <[OwnedFd; 4]>::try_from(descriptors) else {
         return refused("the order came without its four descriptors".to_owned());
     };
@@ -54,7 +68,7 @@ fn carry_out(order: &Order, descriptors: Vec<OwnedFd>, socket: &OwnedFd, shared:
         return refused(message);
     }
     let own = (order.limits.fuel.is_some() || order.limits.max_stack_bytes != DEFAULT_STACK_BYTES)
-        .then(|| engine(Tier::Optimized, order.limits.fuel.is_some(), order.limits.max_stack_bytes))
+        .then(|| engine(Tier::Optimized, order.limits.fuel.is_some(), order.limits.max_stack_bytes).and_then(Host::new))
         .transpose();
     let own = match own {
         Ok(own) => own,
@@ -68,8 +82,5 @@ fn carry_out(order: &Order, descriptors: Vec<OwnedFd>, socket: &OwnedFd, shared:
         let _ = send(&*teller, &event, &[]);
     };
     let streams = Streams { stdin: File::from(stdin), stdout: File::from(stdout), stderr: File::from(stderr) };
-    match tokio::runtime::Builder::new_current_thread().enable_time().build() {
-        Ok(runtime) => runtime.block_on(run(own.as_ref().unwrap_or(shared), order, File::from(compiled), streams, tell)),
-        Err(error) => refused(format!("failed to start the guest's clock: {error}")),
-    }
+    clock.block_on(run(own.as_ref().unwrap_or(shared), order, begun, File::from(compiled), streams, tell))
 }

@@ -83,15 +83,14 @@ impl Workers {
         Ok(Self { requests, idle: tokio::sync::Mutex::new(receiver), zygote: Mutex::new(zygote) })
     }
 
-    /// An idle worker; another one is asked for in its place.
+    /// An idle worker. `refill` asks for another one in its place.
     pub(crate) async fn take(&self) -> io::Result<Worker> {
-        let worker = self.idle.lock().await.recv().await;
-        let refill = send(&*self.requests, &ForkRequest, &[]);
-        match worker {
-            Some(Ok(worker)) => Ok(worker),
-            Some(Err(error)) => Err(error),
-            None => Err(refill.err().unwrap_or_else(|| io::Error::other("the zygote is gone; start this program again"))),
-        }
+        self.idle.lock().await.recv().await.unwrap_or_else(|| Err(gone()))
+    }
+
+    /// Asks for one more worker. Apart from `take`, because the fork would contend with the taken worker's start.
+    pub(crate) fn refill(&self) -> io::Result<()> {
+        send(&*self.requests, &ForkRequest, &[]).map_err(|_| gone())
     }
 }
 
@@ -103,6 +102,10 @@ impl Drop for Workers {
         let _ = zygote.kill();
         let _ = zygote.wait();
     }
+}
+
+fn gone() -> io::Error {
+    io::Error::other("the zygote is gone; start this program again")
 }
 
 /// Turns what the zygote tells into idle workers and ends, until it is gone.
@@ -133,9 +136,10 @@ fn register(births: &OwnedFd, idle: &mpsc::UnboundedSender<io::Result<Worker>>) 
 // === impl Worker ===
 
 impl Worker {
-    /// Hands it its order, with the compiled module and the three streams.
-    pub(crate) fn work(self, order: &Order, descriptors: [BorrowedFd<'_>; 4]) -> io::Result<Working> {
-        send(&self.socket, order, &descriptors)?;
+    /// Hands it its order, with the compiled module and the three streams. The guest's coming into being is timed from `begun`, in
+    /// microseconds of the monotonic clock.
+    pub(crate) fn work(self, order: &Order, begun: u64, descriptors: [BorrowedFd<'_>; 4]) -> io::Result<Working> {
+        send(&self.socket, &(order, begun), &descriptors)?;
         let (sender, events) = mpsc::unbounded_channel();
         let socket = self.socket;
         std::thread::Builder::new().name("events".to_owned()).spawn(move || {

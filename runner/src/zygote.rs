@@ -8,11 +8,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use wasmtime::Engine;
 
 use crate::order::{Birth, receive, send};
 use crate::process::{Forked, fork, reap};
 use crate::sandbox::engine::{DEFAULT_STACK_BYTES, Tier, engine};
+use crate::sandbox::run::Host;
 use crate::worker;
 
 /// A request for one more worker; the only thing a supervisor says.
@@ -30,7 +30,7 @@ struct Child {
 /// # Errors
 /// The machine cannot run guests, or the socket broke.
 pub(crate) fn serve(socket: OwnedFd) -> io::Result<()> {
-    let engine = engine(Tier::Optimized, false, DEFAULT_STACK_BYTES).map_err(io::Error::other)?;
+    let host = engine(Tier::Optimized, false, DEFAULT_STACK_BYTES).and_then(Host::new).map_err(io::Error::other)?;
     // Guests write to pipes whose reader may be gone, and beyond their largest file: both are errors to them, not our end.
     ignore_signal(libc::SIGPIPE);
     ignore_signal(libc::SIGXFSZ);
@@ -52,7 +52,7 @@ pub(crate) fn serve(socket: OwnedFd) -> io::Result<()> {
             if receive::<ForkRequest>(&socket)?.is_none() {
                 return Ok(());
             }
-            match bear(&socket, &engine) {
+            match bear(&socket, &host) {
                 Ok(child) => children.push(child),
                 Err(error) => send(&socket, &Birth::NotForked(error.to_string()), &[])?,
             }
@@ -74,11 +74,11 @@ fn wait(socket: &OwnedFd, children: &[Child]) -> io::Result<(bool, Vec<usize>)> 
 }
 
 /// Forks a worker and tells the supervisor of it.
-fn bear(socket: &OwnedFd, engine: &Engine) -> io::Result<Child> {
+fn bear(socket: &OwnedFd, host: &Host) -> io::Result<Child> {
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     let zygote = rustix::process::getpid();
     match fork()? {
-        Forked::Child => worker::live(ours, zygote, engine),
+        Forked::Child => worker::live(ours, zygote, host),
         Forked::Parent { pid } => {
             let pidfd = pidfd_open(Pid::from_raw(pid).expect("fork gave it"), PidfdFlags::empty())?;
             send(socket, &Birth::Ready { pid }, &[theirs.as_fd(), pidfd.as_fd()])?;

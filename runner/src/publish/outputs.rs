@@ -2,9 +2,11 @@
 //!
 //! Does not decide how the attempt ended.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use crds::job::Output;
+use crds::reason::Reason;
 use crds::report::ResultReport;
 
 use super::manifest::Manifest;
@@ -12,6 +14,7 @@ use super::s3::{Destination, to_s3};
 use super::{OutputLimits, collect, open};
 use crate::failure::Failure;
 use crate::fetch::FetchConfig;
+use crate::fetch::path::safe_path;
 use crate::mounts::OutputDirectory;
 use crate::task::Identity;
 
@@ -45,7 +48,16 @@ async fn one(
     output: &OutputDirectory,
     one_of_several: bool,
 ) -> Result<Option<ResultReport>, Failure> {
-    let manifest = collect(open(&output.directory)?, output.limits).await?;
+    let manifest = match collect(open(&output.directory)?, output.limits).await {
+        Err(failure) if failure.reason == Reason::OutputUnsafe => {
+            let removed = remove_unsafe(&output.directory);
+            return Err(Failure {
+                message: format!("{} ({removed} such entries were removed, the rest is kept)", failure.message),
+                ..failure
+            });
+        }
+        collected => collected?,
+    };
     if manifest.files.is_empty() {
         return Ok(None);
     }
@@ -65,6 +77,22 @@ async fn one(
         uri.get_or_insert(published);
     }
     Ok(Some(report(&output.output, &manifest, uri)))
+}
+
+/// Removes what is no plain file of one name, or has a name that is refused, so that what stays can be looked at without harm. How many
+/// entries that were. The guest is gone: nothing changes meanwhile.
+fn remove_unsafe(directory: &Path) -> u64 {
+    let mut removed = 0;
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let plain_name = entry.file_name().to_str().is_some_and(|name| safe_path(name).is_ok());
+        match std::fs::symlink_metadata(entry.path()) {
+            Ok(metadata) if plain_name && metadata.is_dir() => removed += remove_unsafe(&entry.path()),
+            Ok(metadata) if plain_name && metadata.is_file() && metadata.nlink() == 1 => {}
+            Ok(metadata) if metadata.is_dir() => removed += u64::from(std::fs::remove_dir_all(entry.path()).is_ok()),
+            _ => removed += u64::from(std::fs::remove_file(entry.path()).is_ok()),
+        }
+    }
+    removed
 }
 
 fn report(output: &Output, manifest: &Manifest, uri: Option<String>) -> ResultReport {

@@ -11,11 +11,13 @@ const TABLE_ELEMENT_BYTES: u64 = 8;
 /// WebAssembly specification lets it.
 pub(crate) struct MemoryLimiter {
     limit: u64,
-    max_table_elements: u64,
+    pub(crate) max_table_elements: u64,
     now: u64,
     table_elements: u64,
     pub(crate) peak: u64,
     pub(crate) refused: Option<u64>,
+    /// Elements in all that were asked for when `max_table_elements` last refused them.
+    pub(crate) refused_elements: Option<u64>,
     told: u64,
     tell: Box<dyn FnMut(u64) + Send>,
 }
@@ -25,7 +27,7 @@ pub(crate) struct MemoryLimiter {
 impl MemoryLimiter {
     /// `tell` hears of the first megabyte and then of each doubling.
     pub(crate) fn new(limit: u64, max_table_elements: u64, tell: Box<dyn FnMut(u64) + Send>) -> Self {
-        Self { limit, max_table_elements, now: 0, table_elements: 0, peak: 0, refused: None, told: 1 << 19, tell }
+        Self { limit, max_table_elements, now: 0, table_elements: 0, peak: 0, refused: None, refused_elements: None, told: 1 << 19, tell }
     }
 
     fn grow(&mut self, by: u64) -> bool {
@@ -59,7 +61,7 @@ impl ResourceLimiter for MemoryLimiter {
         let by = desired.saturating_sub(current) as u64;
         let elements = self.table_elements.saturating_add(by);
         if elements > self.max_table_elements {
-            self.refused = Some(self.now.saturating_add(by.saturating_mul(TABLE_ELEMENT_BYTES)));
+            self.refused_elements = Some(elements);
             return Ok(false);
         }
         self.table_elements = elements;

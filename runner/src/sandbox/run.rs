@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
-use std::time::Instant;
 
 use crds::reason::Reason;
 use crds::report::ModuleKind;
@@ -17,12 +16,19 @@ use super::limits::MemoryLimiter;
 use super::outcome::{Exit, classify};
 use super::sockets::{HasRefusals, Refusals, Refused, RefusedNetwork, refuse_in_core};
 use super::wasi::{Streams, context};
-use crate::order::{Ending, Event, How, Order};
+use crate::order::{Ending, Event, How, Order, monotonic_microseconds};
 
 /// Files, sockets and streams that one component may hold open.
 const MOST_RESOURCES: usize = 10_000;
 /// Bytes that host calls may copy out of a guest in one call.
 const HOSTCALL_FUEL: usize = 64 << 20;
+
+/// An engine and everything that guests may import: made before any order comes, shared by all workers of a zygote.
+pub(crate) struct Host {
+    engine: Engine,
+    core: Linker<CoreState>,
+    component: wasmtime::component::Linker<ComponentState>,
+}
 
 /// What a guest's store counts, whatever its kind.
 pub(crate) struct Ledger {
@@ -43,17 +49,26 @@ pub(crate) struct ComponentState {
     ledger: Ledger,
 }
 
-/// Where the clock of a run stands.
+/// Where the clock of a run stands, in microseconds of the monotonic clock.
 struct Watch {
-    begun: Instant,
-    instantiated: Option<Instant>,
+    begun: u64,
+    instantiated: Option<u64>,
+}
+
+// === impl Host ===
+
+impl Host {
+    pub(crate) fn new(engine: Engine) -> wasmtime::Result<Self> {
+        Ok(Self { core: core_linker(&engine)?, component: component_linker(&engine)?, engine })
+    }
 }
 
 /// Runs the guest that `compiled` holds. `tell` gets `Started` before the first guest instruction, and what else is worth telling
-/// of a guest that may be killed.
+/// of a guest that may be killed. `begun` is when the order left the supervisor.
 pub(crate) async fn run(
-    engine: &Engine,
+    host: &Host,
     order: &Order,
+    begun: u64,
     compiled: File,
     streams: Streams,
     tell: impl Fn(Event) + Clone + Send + 'static,
@@ -69,10 +84,10 @@ pub(crate) async fn run(
             Box::new(move |call| tell(Event::NetworkDenied(call.to_owned())))
         }),
     };
-    let mut watch = Watch { begun: Instant::now(), instantiated: None };
+    let mut watch = Watch { begun, instantiated: None };
     match order.kind {
-        ModuleKind::CoreModule => run_core(engine, order, compiled, streams, ledger, &mut watch, tell).await,
-        ModuleKind::Component => run_component(engine, order, compiled, streams, ledger, &mut watch, tell).await,
+        ModuleKind::CoreModule => run_core(host, order, compiled, streams, ledger, &mut watch, tell).await,
+        ModuleKind::Component => run_component(host, order, compiled, streams, ledger, &mut watch, tell).await,
     }
 }
 
@@ -91,7 +106,7 @@ pub(crate) fn core_linker(engine: &Engine) -> wasmtime::Result<Linker<CoreState>
 }
 
 async fn run_core(
-    engine: &Engine,
+    host: &Host,
     order: &Order,
     compiled: File,
     streams: Streams,
@@ -99,8 +114,9 @@ async fn run_core(
     watch: &mut Watch,
     tell: impl Fn(Event),
 ) -> Ending {
+    let engine = &host.engine;
     let prepared =
-        load_module(engine, compiled).and_then(|module| Ok((core_linker(engine)?.instantiate_pre(&module)?, context(order, streams)?)));
+        load_module(engine, compiled).and_then(|module| Ok((host.core.instantiate_pre(&module)?, context(order, streams)?)));
     let (pre, mut builder) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => return never_ran(&ledger, &error),
@@ -116,7 +132,7 @@ async fn run_core(
     tell(Event::Started);
     let how = match pre.instantiate_async(&mut store).await {
         Ok(instance) => {
-            watch.instantiated = Some(Instant::now());
+            watch.instantiated = Some(monotonic_microseconds());
             call_core(&mut store, instance, order.entrypoint.as_deref().unwrap_or("_start")).await
         }
         Err(error) => not_instantiated(error, store.data().ledger.limiter.refused),
@@ -186,7 +202,7 @@ pub(crate) fn component_linker(engine: &Engine) -> wasmtime::Result<wasmtime::co
 }
 
 async fn run_component(
-    engine: &Engine,
+    host: &Host,
     order: &Order,
     compiled: File,
     streams: Streams,
@@ -194,9 +210,9 @@ async fn run_component(
     watch: &mut Watch,
     tell: impl Fn(Event),
 ) -> Ending {
-    let prepared = load_component(engine, &compiled)
-        .and_then(|component| Ok((component, component_linker(engine)?, context(order, streams)?.build())));
-    let (component, linker, wasi) = match prepared {
+    let engine = &host.engine;
+    let prepared = load_component(engine, &compiled).and_then(|component| Ok((component, context(order, streams)?.build())));
+    let (component, wasi) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => return never_ran(&ledger, &error),
     };
@@ -210,9 +226,9 @@ async fn run_component(
     }
 
     tell(Event::Started);
-    let how = match Command::instantiate_async(&mut store, &component, &linker).await {
+    let how = match Command::instantiate_async(&mut store, &component, &host.component).await {
         Ok(command) => {
-            watch.instantiated = Some(Instant::now());
+            watch.instantiated = Some(monotonic_microseconds());
             // `wasi:cli/run` answers ok or err: 0 or 1, as the CLI world says.
             classify(command.wasi_cli_run().call_run(&mut store).await.map(|answer| i32::from(answer.is_err())))
         }
@@ -233,24 +249,34 @@ fn consumed<T>(store: &Store<T>, order: &Order) -> Option<u64> {
 }
 
 fn ending(how: How, ledger: &Ledger, fuel_consumed: Option<u64>, watch: &Watch) -> Ending {
-    let now = Instant::now();
+    let now = monotonic_microseconds();
     let instantiated = watch.instantiated.unwrap_or(now);
-    let microseconds = |from: Instant, to: Instant| u64::try_from(to.duration_since(from).as_micros()).unwrap_or(u64::MAX);
     Ending {
-        how,
+        how: blamed_on_tables(how, &ledger.limiter),
         network_denied: ledger.refusals.denied(),
         peak_memory_bytes: ledger.limiter.peak,
         refused_bytes: ledger.limiter.refused,
         fuel_consumed,
-        instantiate_microseconds: microseconds(watch.begun, instantiated),
-        run_microseconds: microseconds(instantiated, now),
+        instantiate_microseconds: instantiated.saturating_sub(watch.begun),
+        run_microseconds: now.saturating_sub(instantiated),
+    }
+}
+
+/// A guest that failed after it was refused table elements failed for want of them.
+fn blamed_on_tables(how: How, limiter: &MemoryLimiter) -> How {
+    match (how, limiter.refused_elements) {
+        (How::Trapped { .. } | How::MemoryLimit(_), Some(asked)) => How::MemoryLimit(format!(
+            "the guest needed {asked} table elements in all, more than spec.wasmLimits.maxTableElements ({}) allows: raise it",
+            limiter.max_table_elements
+        )),
+        (how, _) => how,
     }
 }
 
 /// The machine's or the cache's fault: a compiled module that does not load, a directory that is not there.
 fn never_ran(ledger: &Ledger, error: &wasmtime::Error) -> Ending {
     let how = How::Refused { reason: Reason::WorkerKilled, message: format!("failed to set the guest up: {error:#}") };
-    ending(how, ledger, None, &Watch { begun: Instant::now(), instantiated: None })
+    ending(how, ledger, None, &Watch { begun: monotonic_microseconds(), instantiated: None })
 }
 
 /// Instantiation runs guest code too (its start function), and asks for its first memory.

@@ -53,9 +53,11 @@ async fn a_guest_whose_reader_left_gets_an_error() {
     drop(reader);
     let stream = Stream::open(Sink::File(File::from(writer)), 1 << 20).unwrap();
     let mut guest = File::from(stream.guest.try_clone().unwrap());
-    let error = tokio::task::spawn_blocking(move || loop {
-        if let Err(error) = guest.write_all(&[b'x'; 1000]) {
-            return error.kind();
+    let error = tokio::task::spawn_blocking(move || {
+        loop {
+            if let Err(error) = guest.write_all(&[b'x'; 1000]) {
+                return error.kind();
+            }
         }
     });
     assert_eq!(tokio::time::timeout(Duration::from_secs(60), error).await.unwrap().unwrap(), io::ErrorKind::BrokenPipe);

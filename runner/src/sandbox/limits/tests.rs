@@ -32,7 +32,7 @@ fn tables_have_a_limit_of_their_own() {
     let (mut limiter, _) = limiter(1 << 30, 10);
     assert!(limiter.table_growing(0, 10, None).expect("an answer"));
     assert!(!limiter.table_growing(10, 11, None).expect("an answer"));
-    assert_eq!(limiter.refused, Some(88));
+    assert_eq!((limiter.refused, limiter.refused_elements), (None, Some(11)));
 }
 
 #[test]
