@@ -2,7 +2,7 @@
 //! serves it, or, before an inline module, by a comment with its path; the `digest` that follows is that file's.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -32,7 +32,7 @@ pub(super) fn differing(samples: &Path, examples: &Path) -> anyhow::Result<Vec<S
     Ok(differing)
 }
 
-fn texts(samples: &Path) -> anyhow::Result<Vec<(std::path::PathBuf, String)>> {
+fn texts(samples: &Path) -> anyhow::Result<Vec<(PathBuf, String)>> {
     let context = || format!("failed to read {}", samples.display());
     let mut texts = Vec::new();
     for entry in fs::read_dir(samples).with_context(context)? {
@@ -48,7 +48,7 @@ fn texts(samples: &Path) -> anyhow::Result<Vec<(std::path::PathBuf, String)>> {
 
 /// The text with the digests, and the inline modules, of the files that it names.
 fn pinned(text: &str, examples: &Path) -> anyhow::Result<String> {
-    let mut pinned = String::new();
+    let mut pinned = Vec::new();
     let mut served = None;
     let mut carried = None;
     for line in text.lines() {
@@ -62,17 +62,17 @@ fn pinned(text: &str, examples: &Path) -> anyhow::Result<String> {
         let file = served.or(carried).map(|path| examples.join(path));
         match file {
             Some(file) if content.starts_with("digest: ") => {
-                pinned += &format!("{indent}digest: sha256:{}\n", stamp::digest(&file)?);
+                pinned.push(format!("{indent}digest: sha256:{}\n", stamp::digest(&file)?));
                 (served, carried) = (None, None);
             }
             Some(file) if carried.is_some() && content.starts_with("inline: ") => {
                 let module = fs::read(&file).with_context(|| format!("failed to read {}", file.display()))?;
-                pinned += &format!("{indent}inline: {}\n", BASE64_STANDARD.encode(module));
+                pinned.push(format!("{indent}inline: {}\n", BASE64_STANDARD.encode(module)));
             }
-            _ => pinned += &format!("{line}\n"),
+            _ => pinned.push(format!("{line}\n")),
         }
     }
-    Ok(pinned)
+    Ok(pinned.concat())
 }
 
 #[cfg(test)]
