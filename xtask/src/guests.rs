@@ -1,9 +1,10 @@
 //! `guests`: builds every program under `examples/` into `examples/target/guests/`, with the pinned toolchain of
 //! `guests/toolchain.rs` (Go builds its own). The few modules that are committed next to their sources are compared with what
-//! was built, or replaced by it. Nothing is built again while sources and toolchains are the same.
+//! was built, or replaced by it, and so are their digests in `manifests/samples/`. Nothing is built again while sources and toolchains are the same.
 //! Does not run the guests: tests do.
 
 mod component;
+mod samples;
 mod stamp;
 mod toolchain;
 
@@ -22,7 +23,7 @@ pub(crate) struct Options {
     /// Fail if a committed module is not, byte for byte, what its source builds to.
     #[arg(long)]
     pub(crate) check: bool,
-    /// Replace the committed modules by what was built.
+    /// Replace the committed modules by what was built, and the digests in the samples.
     #[arg(long, conflicts_with = "check")]
     pub(crate) update: bool,
     /// Build from nothing, even if nothing has changed.
@@ -134,33 +135,34 @@ fn update(examples: &Path, built: &Path, toolchain: &Toolchain) -> anyhow::Resul
         fs::copy(built.join(file_name(guest)), &to).with_context(|| format!("failed to write {}", to.display()))?;
     }
     let record = examples.join(RECORD);
-    fs::write(&record, &toolchain.packages).with_context(|| format!("failed to write {}", record.display()))
+    fs::write(&record, &toolchain.packages).with_context(|| format!("failed to write {}", record.display()))?;
+    samples::update(&samples_folder(), examples)
 }
 
-/// Names every committed module that differs, and whether the toolchain may be why.
+/// Names every committed module that differs, and whether the toolchain may be why, and every sample with another digest.
 fn check(examples: &Path, built: &Path, toolchain: &Toolchain) -> anyhow::Result<()> {
     let mut differing = Vec::new();
     for guest in GUESTS.iter().filter(|guest| guest.committed) {
         let committed = stamp::digest(&examples.join(guest.folder).join(file_name(guest))).unwrap_or_else(|_| "missing".to_owned());
         let rebuilt = stamp::digest(&built.join(file_name(guest)))?;
         if committed != rebuilt {
-            differing.push(format!(
-                "examples/{}/{}: committed {committed}, its source builds to {rebuilt}",
-                guest.folder,
-                file_name(guest)
-            ));
+            let file = file_name(guest);
+            differing.push(format!("examples/{}/{file}: committed {committed}, its source builds to {rebuilt}", guest.folder));
         }
     }
+    let record = fs::read_to_string(examples.join(RECORD)).unwrap_or_default();
+    if !differing.is_empty() && record != toolchain.packages {
+        differing.push(format!("(they were built with\n{record}and this machine has\n{})", toolchain.packages));
+    }
+    differing.extend(samples::differing(&samples_folder(), examples)?);
     if differing.is_empty() {
         return Ok(());
     }
-    let record = fs::read_to_string(examples.join(RECORD)).unwrap_or_default();
-    let why = if record == toolchain.packages {
-        "the toolchain is the one they were built with, so their sources have changed".to_owned()
-    } else {
-        format!("they were built with\n{record}and this machine has\n{}", toolchain.packages)
-    };
-    bail!("committed modules differ:\n{}\n{why}\nrun `cargo xtask guests --update` and commit what it writes", differing.join("\n"))
+    bail!("committed files are out of date:\n{}\nrun `cargo xtask guests --update` and commit what it writes", differing.join("\n"))
+}
+
+fn samples_folder() -> PathBuf {
+    config::root().join("manifests/samples")
 }
 
 fn file_name(guest: &Guest) -> String {

@@ -41,11 +41,8 @@ impl Stamp {
     }
 
     fn text(&self, built: &Path, modules: &[String]) -> anyhow::Result<String> {
-        let mut text = format!("{} sources\n", self.0);
-        for module in modules {
-            text += &format!("{} {module}\n", digest(&built.join(module))?);
-        }
-        Ok(text)
+        let modules = modules.iter().map(|module| Ok(format!("{} {module}\n", digest(&built.join(module))?)));
+        Ok(format!("{} sources\n{}", self.0, modules.collect::<anyhow::Result<String>>()?))
     }
 }
 
@@ -86,3 +83,6 @@ pub(super) fn sources(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     found.sort();
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests;

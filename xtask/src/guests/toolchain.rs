@@ -2,7 +2,6 @@
 //! into a folder of the cache and run there by `chroot`. So a guest's bytes depend neither on the machine's own compilers nor
 //! on where the checkout lies. Crates are vendored by the machine's cargo with its own configuration; inside, cargo is offline.
 
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -27,6 +26,22 @@ const VERSIONS: [(&str, &str); 5] = [
 const EDITION: u32 = 1;
 /// Where sources, crates and targets lie, seen from inside.
 const BUILD: &str = "/build";
+
+/// Of the cargo inside. Debian's rustc knows no linker for these targets; paths are named from where the sources lie.
+const CARGO_CONFIG: &str = r#"
+[source.crates-io]
+replace-with = "vendored"
+
+[source.vendored]
+directory = "/build/vendor"
+
+[build]
+target-dir = "/build/target"
+
+[target.'cfg(target_os = "wasi")']
+linker = "wasm-ld"
+rustflags = ["-Clinker-flavor=wasm-ld", "--remap-path-prefix=/build/vendor/=", "--remap-path-prefix=/build/examples/="]
+"#;
 
 pub(super) struct Toolchain {
     root: PathBuf,
@@ -64,8 +79,11 @@ impl Toolchain {
             fs::remove_file(to.join(old)).with_context(|| format!("failed to remove {}", to.join(old).display()))?;
         }
         for path in &wanted {
-            copy_changed(&examples.join(path), &to.join(path))?;
+            let source = examples.join(path);
+            let bytes = fs::read(&source).with_context(|| format!("failed to read {}", source.display()))?;
+            write_changed(&bytes, &to.join(path))?;
         }
+        write_changed(CARGO_CONFIG.as_bytes(), &self.inside(".cargo/config.toml"))?;
         run::run(
             Command::new(config::cargo())
                 .args(["vendor", "--quiet", "--locked", "--versioned-dirs"])
@@ -79,8 +97,6 @@ impl Toolchain {
     pub(super) fn cargo<'a>(&self, target: &str, packages: impl Iterator<Item = &'a str>) -> anyhow::Result<()> {
         let mut command = self.command("cargo");
         command.args(["build", "--release", "--locked", "--offline", "--target", target]);
-        command.args(["--config", "source.crates-io.replace-with='vendored'"]);
-        command.arg("--config").arg(format!("source.vendored.directory='{BUILD}/vendor'"));
         for package in packages {
             command.args(["--package", package]);
         }
@@ -96,7 +112,7 @@ impl Toolchain {
     /// Builds one C file, named relative to `examples/`.
     pub(super) fn clang(&self, source: &str) -> anyhow::Result<Vec<u8>> {
         let mut command = self.command("clang");
-        command.args(["--target=wasm32-wasip1", "-std=c17", "-Os", "-flto", "-Wall", "-Wextra", "-Werror", "-Wl,--strip-debug", "-o"]);
+        command.args(["--target=wasm32-wasi", "-std=c17", "-Os", "-flto", "-Wall", "-Wextra", "-Werror", "-Wl,--strip-debug", "-o"]);
         command.arg(format!("{BUILD}/c.wasm")).arg(source);
         run::run(&mut command)?;
         let module = self.inside("c.wasm");
@@ -109,15 +125,9 @@ impl Toolchain {
 
     /// A program of the toolchain, in the folder of the sources, with an environment of its own and no variable of ours.
     fn command(&self, program: &str) -> Command {
-        let flags =
-            format!("-Clinker-flavor=wasm-ld -Clinker=wasm-ld --remap-path-prefix={BUILD}/vendor/= --remap-path-prefix={BUILD}/examples/=");
         let mut command = chroot(&self.root);
         command.arg(format!("--chdir={BUILD}/examples")).args(["--ignore-environment", "PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8"]);
-        command.args([format!("HOME={BUILD}"), format!("CARGO_HOME={BUILD}/cargo"), format!("CARGO_TARGET_DIR={BUILD}/target")]);
-        for target in ["WASIP1", "WASIP2"] {
-            command.arg(format!("CARGO_TARGET_WASM32_{target}_RUSTFLAGS={flags}"));
-        }
-        command.arg(program);
+        command.arg(format!("HOME={BUILD}")).arg(program);
         command
     }
 }
@@ -169,29 +179,29 @@ fn debian_packages() -> anyhow::Result<()> {
 
 /// The versions that `VERSIONS` asks for, or an error that names the first that differs.
 fn versions(root: &Path) -> anyhow::Result<String> {
-    let mut lines = String::new();
-    let names = VERSIONS.map(|(name, _)| name);
-    let output = chroot(root)
-        .args([OsStr::new("dpkg-query"), OsStr::new("--show"), OsStr::new("--showformat=${Version}\n")])
-        .args(names)
+    let Output { status, stdout, stderr } = chroot(root)
+        .args(["dpkg-query", "--show", "--showformat=${Package} ${Version}\n"])
+        .args(VERSIONS.map(|(name, _)| name))
         .output()
         .context("failed to run chroot")?;
-    let Output { status, stdout, stderr } = output;
     if !status.success() {
         bail!("failed to ask {} for its versions (chroot needs root): {}", root.display(), String::from_utf8_lossy(&stderr).trim());
     }
-    let stdout = String::from_utf8_lossy(&stdout).into_owned();
-    for ((name, wanted), version) in VERSIONS.iter().zip(stdout.lines()) {
+    let lines = String::from_utf8_lossy(&stdout).into_owned();
+    for (name, wanted) in VERSIONS {
+        let version = lines.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).unwrap_or("missing");
         if !version.starts_with(wanted) {
-            bail!("{name} in {} is {version}, the guests are built with {wanted}x: Debian's {RELEASE} has moved on", root.display());
+            bail!(
+                "the guests are built with {name} {wanted}x, {} has {version}: remove that folder to install it again; \
+                 if it stays so, Debian's {RELEASE} has moved on",
+                root.display()
+            );
         }
-        lines += &format!("{name} {version}\n");
     }
     Ok(lines)
 }
 
-fn copy_changed(from: &Path, to: &Path) -> anyhow::Result<()> {
-    let bytes = fs::read(from).with_context(|| format!("failed to read {}", from.display()))?;
+fn write_changed(bytes: &[u8], to: &Path) -> anyhow::Result<()> {
     if fs::read(to).is_ok_and(|there| there == bytes) {
         return Ok(());
     }
