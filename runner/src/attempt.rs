@@ -65,7 +65,10 @@ async fn line(runner: &Runner, task: &mut Task, ledger: &mut Ledger) -> Result<R
     task.observer.enter(Stage::Fetching);
     let arrived = arrive(runner, task, ledger).await?;
 
-    let work = tempfile::Builder::new().prefix("attempt-").tempdir_in(runner.work_directory()).map_err(|error| machine("make a working directory", &error))?;
+    let work = tempfile::Builder::new()
+        .prefix("attempt-")
+        .tempdir_in(runner.work_directory())
+        .map_err(|error| machine("make a working directory", &error))?;
     let outputs = output_directories(runner, task)?;
     let order = order(runner, task, &arrived, &outputs, work.path())?;
     let stdin = stdin(task, &arrived.trees)?;

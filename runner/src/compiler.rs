@@ -39,7 +39,10 @@ pub(crate) struct CompileOrder {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Compiled {
     Done(ModuleKind),
-    Refused { reason: Reason, message: String },
+    Refused {
+        reason: Reason,
+        message: String,
+    },
     /// The machine's fault.
     Failed(String),
 }
@@ -51,7 +54,9 @@ pub(crate) fn serve() -> i32 {
         compile(&order)
     });
     let answer = answer.unwrap_or_else(|error| Compiled::Failed(error.to_string()));
-    let written = serde_json::to_vec(&answer).map_err(io::Error::other).and_then(|bytes| io::stdout().write_all(&bytes).and_then(|()| io::stdout().flush()));
+    let written = serde_json::to_vec(&answer)
+        .map_err(io::Error::other)
+        .and_then(|bytes| io::stdout().write_all(&bytes).and_then(|()| io::stdout().flush()));
     i32::from(written.is_err())
 }
 

@@ -113,7 +113,13 @@ fn sum_up(stop: Stop, told: Told, exited: Exited, order: &Order, ran: Duration, 
     executed
 }
 
-async fn watch(working: &mut Working, timeout: Option<Duration>, outputs: &[OutputDirectory], observer: &Observer, told: &mut Told) -> Stop {
+async fn watch(
+    working: &mut Working,
+    timeout: Option<Duration>,
+    outputs: &[OutputDirectory],
+    observer: &Observer,
+    told: &mut Told,
+) -> Stop {
     let set_up = tokio::time::sleep(SET_UP_DEADLINE);
     let deadline = tokio::time::sleep(timeout.unwrap_or(Duration::MAX));
     let outgrown = outgrown(outputs);

@@ -92,7 +92,9 @@ fn place(directory: &Path, file: &TreeFile) -> io::Result<()> {
         fs::create_dir_all(parent)?;
     }
     match fs::hard_link(file.blob.path(), &path) {
-        Err(error) if matches!(error.kind(), io::ErrorKind::CrossesDevices | io::ErrorKind::TooManyLinks | io::ErrorKind::PermissionDenied) => {
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::CrossesDevices | io::ErrorKind::TooManyLinks | io::ErrorKind::PermissionDenied) =>
+        {
             let mut copy = fs::File::create_new(&path)?;
             io::copy(&mut file.blob.open()?, &mut copy)?;
             Ok(())

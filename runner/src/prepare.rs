@@ -56,10 +56,14 @@ impl CompiledModules {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         let metadata = std::fs::metadata(directory)?;
         if metadata.uid() != rustix::process::geteuid().as_raw() || metadata.mode() & 0o022 != 0 {
-            let message = format!("{} holds code that will be executed: it must belong to the user who runs this and be writable by nobody else", directory.display());
+            let message = format!(
+                "{} holds code that will be executed: it must belong to the user who runs this and be writable by nobody else",
+                directory.display()
+            );
             return Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, message));
         }
-        let name = |fuel| engine(Tier::Optimized, fuel, DEFAULT_STACK_BYTES).map(|engine| compatibility(&engine)).map_err(std::io::Error::other);
+        let name =
+            |fuel| engine(Tier::Optimized, fuel, DEFAULT_STACK_BYTES).map(|engine| compatibility(&engine)).map_err(std::io::Error::other);
         Ok(Self { directory: directory.to_owned(), plain: name(false)?, fuelled: name(true)? })
     }
 
@@ -79,13 +83,19 @@ impl CompiledModules {
                 }
                 let tier = if module.size_bytes() > BIG_MODULE_BYTES { Tier::Baseline } else { Tier::Optimized };
                 let order = self.order(module, fuel, tier, true);
-                let answer = tokio::task::spawn_blocking(move || attended(&order)).await.unwrap_or_else(|error| Compiled::Failed(error.to_string()));
+                let answer =
+                    tokio::task::spawn_blocking(move || attended(&order)).await.unwrap_or_else(|error| Compiled::Failed(error.to_string()));
                 match answer {
                     Compiled::Done(_) => self.find(&module.digest(), fuel).ok_or_else(|| {
-                        Failure::new(Reason::WorkerKilled, format!("the compiled form of {} vanished from {}", module.digest(), self.directory.display()))
+                        Failure::new(
+                            Reason::WorkerKilled,
+                            format!("the compiled form of {} vanished from {}", module.digest(), self.directory.display()),
+                        )
                     }),
                     Compiled::Refused { reason, message } => Err(Failure::new(reason, message)),
-                    Compiled::Failed(message) => Err(Failure::new(Reason::WorkerKilled, format!("failed to compile {}: {message}", module.digest()))),
+                    Compiled::Failed(message) => {
+                        Err(Failure::new(Reason::WorkerKilled, format!("failed to compile {}: {message}", module.digest())))
+                    }
                 }
             })
             .await
@@ -102,14 +112,7 @@ impl CompiledModules {
     }
 
     fn order(&self, module: &Blob, fuel: bool, tier: Tier, attended: bool) -> CompileOrder {
-        CompileOrder {
-            module: module.path().to_owned(),
-            directory: self.builds(fuel),
-            name: module.digest().hex(),
-            tier,
-            fuel,
-            attended,
-        }
+        CompileOrder { module: module.path().to_owned(), directory: self.builds(fuel), name: module.digest().hex(), tier, fuel, attended }
     }
 
     fn builds(&self, fuel: bool) -> PathBuf {
@@ -119,12 +122,17 @@ impl CompiledModules {
     /// The best build there is.
     fn find(&self, digest: &Digest, fuel: bool) -> Option<Prepared> {
         let directory = self.builds(fuel);
-        [(Tier::Optimized, ModuleKind::CoreModule), (Tier::Optimized, ModuleKind::Component), (Tier::Baseline, ModuleKind::CoreModule), (Tier::Baseline, ModuleKind::Component)]
-            .into_iter()
-            .find_map(|(tier, kind)| {
-                let compiled = File::open(directory.join(file_name(&digest.hex(), tier, kind))).ok()?;
-                Some(Prepared { kind, compiled, tier })
-            })
+        [
+            (Tier::Optimized, ModuleKind::CoreModule),
+            (Tier::Optimized, ModuleKind::Component),
+            (Tier::Baseline, ModuleKind::CoreModule),
+            (Tier::Baseline, ModuleKind::Component),
+        ]
+        .into_iter()
+        .find_map(|(tier, kind)| {
+            let compiled = File::open(directory.join(file_name(&digest.hex(), tier, kind))).ok()?;
+            Some(Prepared { kind, compiled, tier })
+        })
     }
 }
 

@@ -44,7 +44,8 @@ pub(crate) fn reap(pid: i32) -> io::Result<Reaped> {
             return Err(error);
         }
     }
-    let status = if libc::WIFSIGNALED(status) { ExitStatus::Signal(libc::WTERMSIG(status)) } else { ExitStatus::Code(libc::WEXITSTATUS(status)) };
+    let status =
+        if libc::WIFSIGNALED(status) { ExitStatus::Signal(libc::WTERMSIG(status)) } else { ExitStatus::Code(libc::WEXITSTATUS(status)) };
     Ok(Reaped {
         status,
         cpu_milliseconds: milliseconds(usage.ru_utime).saturating_add(milliseconds(usage.ru_stime)),

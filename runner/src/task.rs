@@ -84,8 +84,7 @@ pub enum Stage {
 // === impl Observer ===
 
 impl Observer {
-    const STAGES: [Stage; 6] =
-        [Stage::Waiting, Stage::Fetching, Stage::Preparing, Stage::Running, Stage::Publishing, Stage::Ended];
+    const STAGES: [Stage; 6] = [Stage::Waiting, Stage::Fetching, Stage::Preparing, Stage::Running, Stage::Publishing, Stage::Ended];
 
     pub fn stage(&self) -> Stage {
         Self::STAGES[usize::from(self.stage.load(Ordering::Relaxed))]

@@ -22,7 +22,8 @@ pub(crate) fn raise(limits: &OrderLimits) -> Result<(), String> {
         (Resource::Core, "RLIMIT_CORE", 0),
     ] {
         let limit = limit.min(rustix::process::getrlimit(resource).maximum.unwrap_or(u64::MAX));
-        setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) }).map_err(|error| format!("failed to set {name} to {limit}: {error}"))?;
+        setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) })
+            .map_err(|error| format!("failed to set {name} to {limit}: {error}"))?;
     }
     Ok(())
 }

@@ -157,4 +157,3 @@ impl Kill {
         let _ = pidfd_send_signal(&*self.0, Signal::KILL);
     }
 }
-

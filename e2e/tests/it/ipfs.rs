@@ -160,7 +160,8 @@ async fn the_widest_real_shards_are_read() {
     let arguments = ["add", "--quieter", "--recursive", "--cid-version=1", "--max-directory-links=100", "--max-hamt-fanout=256"];
     let cid = kubo.run(&[&arguments[..], &[folder.path().to_str().expect("a path")]].concat()).expect("added");
     let cid = String::from_utf8(cid).expect("text").trim().to_owned();
-    let tree = Runner::of(&kubo, Side::Gateway).tree(&cid, None).await.expect("a tree");
+    let runner = Runner::of(&kubo, Side::Gateway);
+    let tree = runner.tree(&cid, None).await.expect("a tree");
     assert!(files_of(&tree) == expected);
 }
 
@@ -193,6 +194,7 @@ async fn a_block_that_one_node_lost_comes_from_another() {
     let cid = one.add_bytes(&bytes, &layout).expect("added");
     assert_eq!(two.add_bytes(&bytes, &layout).expect("added"), cid);
     let lost = one.blocks_below(&cid).expect("blocks");
+    one.run(&["pin", "rm", &cid]).expect("unpinned");
     one.remove_block(&lost[20]).expect("removed");
 
     let both = Runner::new(&[one.gateway(), two.gateway()], &[]);

@@ -1,8 +1,8 @@
 //! What a spec asks of this machine, and what its guest is told: requests against what there is, limits in bytes, variables.
 
 use crds::job::{Output, WhatToRun};
-use crds::reason::Reason;
 use crds::quantity::ParseQuantityError;
+use crds::reason::Reason;
 
 use crate::failure::Failure;
 use crate::publish::OutputLimits;
@@ -30,7 +30,10 @@ pub(crate) fn fits(what: &WhatToRun) -> Result<(), Failure> {
 }
 
 fn does_not_fit(resource: &str, asked: &str, there: &str) -> Failure {
-    Failure::new(Reason::InvalidSpec, format!("spec.resources.requests.{resource} asks for {asked}, this machine has {there}: ask for less, or use a larger machine"))
+    Failure::new(
+        Reason::InvalidSpec,
+        format!("spec.resources.requests.{resource} asks for {asked}, this machine has {there}: ask for less, or use a larger machine"),
+    )
 }
 
 /// Bytes of memory the guest may use.

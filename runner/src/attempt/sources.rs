@@ -73,11 +73,15 @@ fn import(store: &Store, path: &Path, expected: Option<&Digest>, limit: u64, wha
         };
         Failure::new(reason, format!("failed to read {what} {}: {error}", path.display()))
     };
-    let stored = |error: &dyn std::error::Error| Failure::new(Reason::FetchFailed, format!("failed to keep {what} {}: {error}", path.display()));
+    let stored =
+        |error: &dyn std::error::Error| Failure::new(Reason::FetchFailed, format!("failed to keep {what} {}: {error}", path.display()));
     let mut file = File::open(path).map_err(unread)?;
     let size = file.metadata().map_err(unread)?.len();
     if size > limit {
-        return Err(Failure::new(Reason::FetchTooLarge, format!("{what} {} has {size} bytes, more than the {limit} that are allowed", path.display())));
+        return Err(Failure::new(
+            Reason::FetchTooLarge,
+            format!("{what} {} has {size} bytes, more than the {limit} that are allowed", path.display()),
+        ));
     }
     let mut writer = store.writer().map_err(|error| stored(&error))?;
     let mut buffer = vec![0; 1 << 20];
@@ -91,7 +95,11 @@ fn import(store: &Store, path: &Path, expected: Option<&Digest>, limit: u64, wha
     match expected {
         Some(expected) if *expected != blob.digest() => Err(Failure::new(
             Reason::DigestMismatch,
-            format!("{what} {} has digest {}, expected {expected}: give the digest of the file that is meant, or leave it out", path.display(), blob.digest()),
+            format!(
+                "{what} {} has digest {}, expected {expected}: give the digest of the file that is meant, or leave it out",
+                path.display(),
+                blob.digest()
+            ),
         )),
         _ => Ok(blob),
     }
@@ -118,7 +126,10 @@ fn local_tree(store: &Store, path: &Path, input: &Input, limit: u64, entries: u6
             let relative = if below.is_empty() { name } else { format!("{below}/{name}") };
             safe_path(&relative).map_err(|_| odd(&what, &relative))?;
             if (tree.files.len() + tree.directories.len()) as u64 >= entries {
-                return Err(Failure::new(Reason::FetchTooLarge, format!("{what} {} holds more than {entries} files: name a smaller directory", path.display())));
+                return Err(Failure::new(
+                    Reason::FetchTooLarge,
+                    format!("{what} {} holds more than {entries} files: name a smaller directory", path.display()),
+                ));
             }
             let kind = entry.file_type().map_err(|error| unlisted(&what, &entry.path(), &error))?;
             if kind.is_dir() {
@@ -162,7 +173,8 @@ pub(crate) fn stdin(what: &WhatToRun, trees: &[Tree]) -> Result<File, Failure> {
         (None, [only]) => Some(only),
         (None, files) => return Err(missing(format!("input {:?} holds {} files: set spec.stdin.input.path", named.name, files.len()))),
     };
-    let file = file.ok_or_else(|| missing(format!("input {:?} holds no file {:?}", named.name, named.path.as_deref().unwrap_or_default())))?;
+    let file =
+        file.ok_or_else(|| missing(format!("input {:?} holds no file {:?}", named.name, named.path.as_deref().unwrap_or_default())))?;
     file.blob.open().map_err(failed)
 }
 

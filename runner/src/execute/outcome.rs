@@ -19,7 +19,9 @@ pub(crate) fn outcome(stop: &Stop, status: ExitStatus, memory_bytes: u64) -> Out
         }
         Stop::Cancelled => new(Reason::Cancelled, None, "the run was cancelled".to_owned()),
         Stop::OutputTooLarge(message) => new(Reason::OutputTooLarge, None, message.clone()),
-        Stop::SetUpDeadline => new(Reason::WorkerKilled, None, "the worker did not start its guest within a minute: is this machine overloaded?".to_owned()),
+        Stop::SetUpDeadline => {
+            new(Reason::WorkerKilled, None, "the worker did not start its guest within a minute: is this machine overloaded?".to_owned())
+        }
         Stop::Gone => new(Reason::WorkerKilled, None, gone(status)),
     }
 }
@@ -30,7 +32,9 @@ fn new(reason: Reason, exit_code: Option<i32>, message: String) -> Outcome {
 
 fn ended(ending: &Ending, memory_bytes: u64) -> Outcome {
     let raise = |asked: u64| {
-        format!("{asked} bytes of memory in all, more than resources.limits.memory ({memory_bytes} bytes) allows: raise it, or give the program less at a time")
+        format!(
+            "{asked} bytes of memory in all, more than resources.limits.memory ({memory_bytes} bytes) allows: raise it, or give the program less at a time"
+        )
     };
     match (&ending.how, ending.refused_bytes) {
         (How::Exited(0), _) => new(Reason::Completed, Some(0), String::new()),
@@ -38,7 +42,9 @@ fn ended(ending: &Ending, memory_bytes: u64) -> Outcome {
         (How::Exited(code), Some(asked)) => {
             new(Reason::GuestExit, Some(*code), format!("the guest exited with {code} after it was refused {}", raise(asked)))
         }
-        (How::Trapped { .. } | How::MemoryLimit(_), Some(asked)) => new(Reason::MemoryLimit, Some(MEMORY), format!("the guest needed {}", raise(asked))),
+        (How::Trapped { .. } | How::MemoryLimit(_), Some(asked)) => {
+            new(Reason::MemoryLimit, Some(MEMORY), format!("the guest needed {}", raise(asked)))
+        }
         (How::MemoryLimit(text), None) => new(Reason::MemoryLimit, Some(MEMORY), text.clone()),
         (How::Trapped { trap, backtrace }, None) => new(Reason::Trap, Some(TRAP), trapped(trap, backtrace)),
         (How::OutOfFuel, _) => new(Reason::OutOfFuel, Some(TRAP), "the guest used up spec.wasmLimits.fuel".to_owned()),
@@ -52,9 +58,13 @@ fn trapped(trap: &str, backtrace: &[String]) -> String {
 
 fn gone(status: ExitStatus) -> String {
     match status {
-        ExitStatus::Signal(libc::SIGKILL) => "the worker was killed from outside, most likely because this machine ran out of memory".to_owned(),
+        ExitStatus::Signal(libc::SIGKILL) => {
+            "the worker was killed from outside, most likely because this machine ran out of memory".to_owned()
+        }
         ExitStatus::Signal(libc::SIGABRT) => "the worker gave up, most likely because it was refused memory".to_owned(),
-        ExitStatus::Signal(signal) => format!("the worker crashed with signal {signal}: if it does so again, the module has found a defect; please report it"),
+        ExitStatus::Signal(signal) => {
+            format!("the worker crashed with signal {signal}: if it does so again, the module has found a defect; please report it")
+        }
         ExitStatus::Code(code) => format!("the worker ended with {code} without telling how its guest did"),
     }
 }

@@ -13,10 +13,7 @@ const OFFERED_INTERFACES: [&str; 6] = ["wasi:cli/", "wasi:clocks/", "wasi:filesy
 
 /// The proposals that guests may use: what released toolchains emit, minus what has no limit or had escapes.
 fn offered() -> WasmFeatures {
-    WasmFeatures::WASM2
-        | WasmFeatures::EXTENDED_CONST
-        | WasmFeatures::TAIL_CALL
-        | WasmFeatures::COMPONENT_MODEL
+    WasmFeatures::WASM2 | WasmFeatures::EXTENDED_CONST | WasmFeatures::TAIL_CALL | WasmFeatures::COMPONENT_MODEL
 }
 
 /// Says what `bytes` are, or why they cannot run.
@@ -50,13 +47,17 @@ fn looks_like(bytes: &[u8]) -> String {
     let start = text.trim_start();
     let guess = match bytes {
         [] => "it is empty",
-        [0x7f, b'E', b'L', b'F', ..] if wasmtime_code(bytes) => "it is code that wasmtime compiled (.cwasm); give the .wasm that it was compiled from",
+        [0x7f, b'E', b'L', b'F', ..] if wasmtime_code(bytes) => {
+            "it is code that wasmtime compiled (.cwasm); give the .wasm that it was compiled from"
+        }
         [0x7f, b'E', b'L', b'F', ..] => "it is a native ELF program; build for wasm32-wasip1 instead",
         [0x1f, 0x8b, ..] => "it is gzip; unpack it first",
         [0x28, 0xb5, 0x2f, 0xfd, ..] => "it is zstd; unpack it first",
         [b'P', b'K', 3, 4, ..] => "it is a zip archive; unpack it first",
         [0, b'a', b's', b'm', ..] => "it ends within its header",
-        _ if start.starts_with("<!doctype") || start.starts_with("<html") => "it is an HTML page; check that the URL is the file itself and not a page about it",
+        _ if start.starts_with("<!doctype") || start.starts_with("<html") => {
+            "it is an HTML page; check that the URL is the file itself and not a page about it"
+        }
         _ if start.starts_with('<') => "it is XML, perhaps a store's error answer",
         _ if start.starts_with("(module") || start.starts_with("(component") => "it is WebAssembly text; assemble it with wat2wasm first",
         _ => "it does not begin with \\0asm",
@@ -152,10 +153,50 @@ fn not_offered(kind: ModuleKind, unknown: &[String]) -> Failure {
 
 /// The functions of WASI preview 1, as its `wasi_snapshot_preview1` module lists them.
 const PREVIEW1: [&str; 46] = [
-    "args_get", "args_sizes_get", "clock_res_get", "clock_time_get", "environ_get", "environ_sizes_get", "fd_advise", "fd_allocate",
-    "fd_close", "fd_datasync", "fd_fdstat_get", "fd_fdstat_set_flags", "fd_fdstat_set_rights", "fd_filestat_get", "fd_filestat_set_size",
-    "fd_filestat_set_times", "fd_pread", "fd_prestat_dir_name", "fd_prestat_get", "fd_pwrite", "fd_read", "fd_readdir", "fd_renumber",
-    "fd_seek", "fd_sync", "fd_tell", "fd_write", "path_create_directory", "path_filestat_get", "path_filestat_set_times", "path_link",
-    "path_open", "path_readlink", "path_remove_directory", "path_rename", "path_symlink", "path_unlink_file", "poll_oneoff", "proc_exit",
-    "proc_raise", "random_get", "sched_yield", "sock_accept", "sock_recv", "sock_send", "sock_shutdown",
+    "args_get",
+    "args_sizes_get",
+    "clock_res_get",
+    "clock_time_get",
+    "environ_get",
+    "environ_sizes_get",
+    "fd_advise",
+    "fd_allocate",
+    "fd_close",
+    "fd_datasync",
+    "fd_fdstat_get",
+    "fd_fdstat_set_flags",
+    "fd_fdstat_set_rights",
+    "fd_filestat_get",
+    "fd_filestat_set_size",
+    "fd_filestat_set_times",
+    "fd_pread",
+    "fd_prestat_dir_name",
+    "fd_prestat_get",
+    "fd_pwrite",
+    "fd_read",
+    "fd_readdir",
+    "fd_renumber",
+    "fd_seek",
+    "fd_sync",
+    "fd_tell",
+    "fd_write",
+    "path_create_directory",
+    "path_filestat_get",
+    "path_filestat_set_times",
+    "path_link",
+    "path_open",
+    "path_readlink",
+    "path_remove_directory",
+    "path_rename",
+    "path_symlink",
+    "path_unlink_file",
+    "poll_oneoff",
+    "proc_exit",
+    "proc_raise",
+    "random_get",
+    "sched_yield",
+    "sock_accept",
+    "sock_recv",
+    "sock_send",
+    "sock_shutdown",
 ];

@@ -23,13 +23,19 @@ pub(crate) async fn publish(config: &FetchConfig, identity: &Identity, outputs: 
     let mut results = Vec::new();
     for output in outputs {
         let result = one(config, identity, output, outputs.len() > 1).await;
-        let result = result.map_err(|failure| Failure { message: format!("output {:?}: {}", output.output.name, failure.message), ..failure })?;
+        let result =
+            result.map_err(|failure| Failure { message: format!("output {:?}: {}", output.output.name, failure.message), ..failure })?;
         results.extend(result);
     }
     Ok(results)
 }
 
-async fn one(config: &FetchConfig, identity: &Identity, output: &OutputDirectory, one_of_several: bool) -> Result<Option<ResultReport>, Failure> {
+async fn one(
+    config: &FetchConfig,
+    identity: &Identity,
+    output: &OutputDirectory,
+    one_of_several: bool,
+) -> Result<Option<ResultReport>, Failure> {
     let manifest = collect(open(&output.directory)?, output.limits).await?;
     if manifest.files.is_empty() {
         return Ok(None);

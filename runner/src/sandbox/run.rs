@@ -51,7 +51,13 @@ struct Watch {
 
 /// Runs the guest that `compiled` holds. `tell` gets `Started` before the first guest instruction, and what else is worth telling
 /// of a guest that may be killed.
-pub(crate) async fn run(engine: &Engine, order: &Order, compiled: File, streams: Streams, tell: impl Fn(Event) + Clone + Send + 'static) -> Ending {
+pub(crate) async fn run(
+    engine: &Engine,
+    order: &Order,
+    compiled: File,
+    streams: Streams,
+    tell: impl Fn(Event) + Clone + Send + 'static,
+) -> Ending {
     let limits = &order.limits;
     let ledger = Ledger {
         limiter: MemoryLimiter::new(limits.memory_bytes, limits.max_table_elements, {
@@ -78,7 +84,8 @@ pub(crate) fn core_linker(engine: &Engine) -> wasmtime::Result<Linker<CoreState>
     wasmtime_wasi::p1::add_to_linker_async(&mut linker, |state: &mut CoreState| &mut state.wasi)?;
     linker.allow_shadowing(true);
     refuse_in_core(&mut linker)?;
-    linker.func_wrap("wasi_snapshot_preview1", "proc_exit", |code: i32| -> wasmtime::Result<()> { Err(wasmtime::Error::from(Exit(code))) })?;
+    linker
+        .func_wrap("wasi_snapshot_preview1", "proc_exit", |code: i32| -> wasmtime::Result<()> { Err(wasmtime::Error::from(Exit(code))) })?;
     linker.allow_shadowing(false);
     Ok(linker)
 }
@@ -92,7 +99,8 @@ async fn run_core(
     watch: &mut Watch,
     tell: impl Fn(Event),
 ) -> Ending {
-    let prepared = load_module(engine, compiled).and_then(|module| Ok((core_linker(engine)?.instantiate_pre(&module)?, context(order, streams)?)));
+    let prepared =
+        load_module(engine, compiled).and_then(|module| Ok((core_linker(engine)?.instantiate_pre(&module)?, context(order, streams)?)));
     let (pre, mut builder) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => return never_ran(&ledger, &error),
@@ -151,7 +159,12 @@ fn types(types: impl Iterator<Item = ValType>) -> String {
 
 fn no_entrypoint(mut store: impl AsContextMut, instance: wasmtime::Instance, entrypoint: &str) -> String {
     let mut store = store.as_context_mut();
-    let exports: Vec<_> = instance.exports(&mut store).filter(|export| matches!(export.clone().into_extern(), wasmtime::Extern::Func(_))).map(|export| export.name().to_owned()).take(20).collect();
+    let exports: Vec<_> = instance
+        .exports(&mut store)
+        .filter(|export| matches!(export.clone().into_extern(), wasmtime::Extern::Func(_)))
+        .map(|export| export.name().to_owned())
+        .take(20)
+        .collect();
     format!(
         "the module exports no function {entrypoint:?}: set spec.entrypoint to one that it exports ({})",
         if exports.is_empty() { "it exports none".to_owned() } else { exports.join(", ") }

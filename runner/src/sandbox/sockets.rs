@@ -122,10 +122,7 @@ impl ip_name_lookup::Host for RefusedNetwork<'_> {
 }
 
 impl ip_name_lookup::HostResolveAddressStream for RefusedNetwork<'_> {
-    fn resolve_next_address(
-        &mut self,
-        _: Resource<ip_name_lookup::ResolveAddressStream>,
-    ) -> Result<Option<IpAddress>, SocketError> {
+    fn resolve_next_address(&mut self, _: Resource<ip_name_lookup::ResolveAddressStream>) -> Result<Option<IpAddress>, SocketError> {
         Err(ErrorCode::InvalidState.into())
     }
 
