@@ -8,9 +8,9 @@
 //! | `cid` | which CIDs are accepted, and the check of a block |
 //! | `car` | a CAR stream → checked blocks |
 //! | `wire`, `unixfs`, `hamt` | a block → a node, a name → its place |
-//! | `gateway` | asking servers, and what became of it |
+//! | `gateway`, `stream` | asking servers, what they send, and what became of it |
 //! | `kept`, `blocks` | the next block that is needed, from wherever it can be had |
-//! | `walk` | from the root to the files in the store |
+//! | `resolve`, `walk` | from the CID along the path to the root, and from there to the files in the store |
 //! | `listing` | what a finished walk leaves for the next one |
 
 mod blocks;
@@ -22,6 +22,8 @@ mod gateway;
 mod hamt;
 mod kept;
 mod listing;
+mod resolve;
+mod stream;
 mod unixfs;
 mod walk;
 mod wire;
@@ -98,7 +100,7 @@ impl Ipfs {
             return Ok(Fetched { blob, name });
         }
         let mut blocks = self.blocks(store, network, &place)?;
-        let root = walk::resolve(&mut blocks, place.cid, &place.path).await?;
+        let root = resolve::resolve(&mut blocks, place.cid, &place.path).await?;
         let blob = walk::file(&mut blocks, root, want, store, progress).await?;
         listing::keep(store, &place.key(), &Listing::of_file(&root, &blob)).await;
         Ok(Fetched { blob, name })
@@ -122,7 +124,7 @@ impl Ipfs {
                     return Ok((is_file, self.restore(store, network, &place, (listing, limits), progress).await?));
                 }
                 let mut blocks = self.blocks(store, network, &place)?;
-                let root = walk::resolve(&mut blocks, place.cid, &place.path).await?;
+                let root = resolve::resolve(&mut blocks, place.cid, &place.path).await?;
                 let found = walk::tree(&mut blocks, root, limits, store, progress).await?;
                 listing::keep(store, &place.key(), &Listing::of(&found)).await;
                 Ok((found.is_file, tree_of(found)?))

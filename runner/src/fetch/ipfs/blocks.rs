@@ -10,8 +10,9 @@ use crds::reason::Reason;
 
 use super::car::Block;
 use super::cid::{self, BlockKey, Cid};
-use super::gateway::{CarStream, Sources};
+use super::gateway::Sources;
 use super::kept::Kept;
+use super::stream::CarStream;
 use crate::failure::Failure;
 
 /// Blocks up to this size stay in the spool once used: cheap to keep, dear to ask for one by one.

@@ -1,6 +1,6 @@
 //! Where blocks are asked for: trustless gateways and kubo's RPC, in turn, and what became of it with each of them.
 //!
-//! Follows the trustless gateway specification and kubo's RPC reference. Believes nothing that they send: it is checked on arrival.
+//! Follows the trustless gateway specification and kubo's RPC reference. What they send is read and checked in `stream`.
 
 use std::time::Duration;
 
@@ -11,11 +11,9 @@ use reqwest::{Method, Response, StatusCode};
 use url::Url;
 
 use super::super::FetchLimits;
-use super::super::body::Pace;
 use super::super::http::{Http, next_hop, shown};
-use super::super::retry::Setback;
-use super::car::{Block, CarError, CarParser, MAX_BLOCK_BYTES};
-use super::cid::{self, Cid};
+use super::cid::Cid;
+use super::stream::{Body, CarStream, into_failure};
 use crate::failure::{Failure, chain};
 
 const CAR: &str = "application/vnd.ipld.car; version=1; order=dfs; dups=n";
@@ -24,8 +22,6 @@ const RAW: &str = "application/vnd.ipld.raw";
 const ROUNDS: u32 = 2;
 /// Rest before the second round: what was restarted or overloaded may be back.
 const PAUSE: Duration = Duration::from_millis(500);
-/// Longest part of an error's body that is looked at.
-const MAX_ERROR_BYTES: usize = 512;
 
 /// What kind of server a source is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,21 +60,6 @@ struct Source {
     worst: Option<Failure>,
 }
 
-/// A CAR on its way here.
-pub(super) struct CarStream {
-    source: usize,
-    body: Body,
-    parser: CarParser,
-    unused_bytes: u64,
-}
-
-struct Body {
-    response: Response,
-    pace: Pace,
-    /// The source, for messages.
-    name: String,
-}
-
 // === impl Sources ===
 
 impl<'a> Sources<'a> {
@@ -104,7 +85,7 @@ impl<'a> Sources<'a> {
             }
             self.list[index].streams += 1;
             match self.ask(index, root, CAR).await {
-                Ok(body) => return Some(CarStream { source: index, body, parser: CarParser::default(), unused_bytes: 0 }),
+                Ok(body) => return Some(CarStream::new(index, body)),
                 Err(failure) => self.note_failure(index, failure),
             }
         }
@@ -140,19 +121,7 @@ impl<'a> Sources<'a> {
     }
 
     async fn block_from(&self, index: usize, cid: &Cid) -> Result<Bytes, Failure> {
-        let mut body = self.ask(index, cid, RAW).await?;
-        let mut data = Vec::new();
-        while let Some(chunk) = body.chunk().await? {
-            if data.len() + chunk.len() > MAX_BLOCK_BYTES {
-                let said = format!("sent more than {MAX_BLOCK_BYTES} bytes for {cid}, a block has no more");
-                return Err(body.failure(Reason::FetchTooLarge, &said));
-            }
-            data.extend_from_slice(&chunk);
-        }
-        if !cid::names(cid, &data) {
-            return Err(body.failure(Reason::CidMismatch, &format!("sent bytes that are not what {cid} names")));
-        }
-        Ok(data.into())
+        self.ask(index, cid, RAW).await?.block(cid).await
     }
 
     async fn ask(&self, index: usize, cid: &Cid, accept: &'static str) -> Result<Body, Failure> {
@@ -173,7 +142,7 @@ impl<'a> Sources<'a> {
                 self.network.checked.ask(&url, Some(accept)).await.map_err(into_failure)?
             };
         }
-        let mut body = Body { response, pace: Pace::new(self.network.limits), name };
+        let mut body = Body::new(response, self.network.limits, name);
         let status = body.response.status();
         if status != StatusCode::OK {
             return Err(body.refusal(status).await);
@@ -267,102 +236,6 @@ impl Source {
 
     fn said(&self) -> String {
         self.worst.as_ref().map_or_else(|| format!("{}: was not asked", self.name()), |failure| failure.message.clone())
-    }
-}
-
-// === impl CarStream ===
-
-impl CarStream {
-    /// The next block, checked; `None` at a clean end. Fails when more than `max_unused_bytes` came that nothing needed.
-    pub(super) async fn next(&mut self, max_unused_bytes: u64) -> Result<Option<Block>, Failure> {
-        loop {
-            if let Some(block) = self.parser.next_block().map_err(|error| self.bad(&error))? {
-                return Ok(Some(block));
-            }
-            match self.body.chunk().await {
-                Ok(Some(chunk)) => {
-                    self.unused_bytes += chunk.len() as u64;
-                    if self.unused_bytes > max_unused_bytes {
-                        return Err(self.failure(Reason::FetchTooLarge, "sent too many blocks that nothing links to"));
-                    }
-                    self.parser.push(&chunk);
-                }
-                Ok(None) => return self.parser.finish().map(|()| None).map_err(|error| self.bad(&error)),
-                Err(failure) if failure.reason == Reason::FetchTimeout => return Err(failure),
-                Err(failure) => return Err(Failure::new(Reason::CarIncomplete, failure.message)),
-            }
-        }
-    }
-
-    pub(super) fn source(&self) -> usize {
-        self.source
-    }
-
-    /// So many of the bytes received were needed.
-    pub(super) fn note_used(&mut self, bytes: usize) {
-        self.unused_bytes = self.unused_bytes.saturating_sub(bytes as u64);
-    }
-
-    /// What the source of this stream did wrong.
-    pub(super) fn failure(&self, reason: Reason, said: &str) -> Failure {
-        self.body.failure(reason, said)
-    }
-
-    fn bad(&self, error: &CarError) -> Failure {
-        let reason = match error {
-            CarError::Header(_) | CarError::Version(_) | CarError::Mismatch { .. } => Reason::CidMismatch,
-            CarError::Long { .. }
-            | CarError::Empty { .. }
-            | CarError::Varint { .. }
-            | CarError::Cid { .. }
-            | CarError::Truncated { .. } => Reason::CarIncomplete,
-        };
-        self.failure(reason, &format!("sent a bad CAR: {error}"))
-    }
-}
-
-// === impl Body ===
-
-impl Body {
-    async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
-        let chunk = self.pace.wait(self.response.chunk(), &self.name).await.map_err(into_failure)?;
-        let chunk = chunk.map_err(|error| self.failure(Reason::FetchFailed, &format!("the transfer broke off: {}", chain(&error))))?;
-        self.pace.count(chunk.as_ref().map_or(0, Bytes::len), &self.name).map_err(into_failure)?;
-        Ok(chunk)
-    }
-
-    /// What an answer other than 200 means.
-    async fn refusal(&mut self, status: StatusCode) -> Failure {
-        let mut text = Vec::new();
-        while text.len() < MAX_ERROR_BYTES {
-            match self.chunk().await {
-                Ok(Some(chunk)) => text.extend_from_slice(&chunk),
-                _ => break,
-            }
-        }
-        text.truncate(MAX_ERROR_BYTES);
-        let text = String::from_utf8_lossy(&text);
-        // kubo's RPC says 500 for everything.
-        let without = ["not found", "could not find"].iter().any(|words| text.contains(words));
-        let reason = match status.as_u16() {
-            404 | 410 => Reason::FetchNotFound,
-            500 if without => Reason::FetchNotFound,
-            408 | 504 => Reason::FetchTimeout,
-            _ => Reason::FetchFailed,
-        };
-        let text = text.trim();
-        let said = if text.is_empty() || text.starts_with('<') { String::new() } else { format!(" ({text})") };
-        self.failure(reason, &format!("answered {status}{said}"))
-    }
-
-    fn failure(&self, reason: Reason, said: &str) -> Failure {
-        Failure::new(reason, format!("{}: {said}", self.name))
-    }
-}
-
-fn into_failure(setback: Setback) -> Failure {
-    match setback {
-        Setback::Final(failure) | Setback::Passing(failure, _) => failure,
     }
 }
 

@@ -39,7 +39,7 @@ async fn resolve_in(dag: &Dag, root: PlainCid, path: &[&str]) -> Result<String, 
     while let Ok(Some(block)) = parser.next_block() {
         given.blocks.keep(&block)?;
     }
-    Ok(walk::resolve(&mut given.blocks, parse_cid(&root.to_string())?, path).await?.to_string())
+    Ok(resolve::resolve(&mut given.blocks, parse_cid(&root.to_string())?, path).await?.to_string())
 }
 
 struct Given {

@@ -1,4 +1,4 @@
-//! From a CID to files in the store: the path below it, a file's pieces in order, a directory's entries. Asks no server itself.
+//! From a CID to files in the store: a file's pieces in order, a directory's entries. Asks no server itself.
 //!
 //! The DAG is hostile: everything it can make grow has a limit here (bytes, entries, depth, steps, memory held), and nothing of what it
 //! names reaches the file system except through the store.
@@ -95,38 +95,6 @@ impl Limits {
         }
         Ok(())
     }
-}
-
-/// The CID that `path` names below `root`.
-///
-/// # Errors
-///
-/// `FetchNotFound` when a directory has no such entry, `InvalidSpec` when the path goes on below a file.
-pub(super) async fn resolve(blocks: &mut Blocks<'_>, root: Cid, path: &[&str]) -> Result<Cid, Failure> {
-    let mut at = root;
-    for name in path {
-        let mut position = Position::default();
-        at = loop {
-            let child = match read(&at, &blocks.get(&at).await?)? {
-                Node::File(_) => return Err(below_file(&root, path, name)),
-                Node::Directory(links) => find(&at, &links, name)?,
-                Node::Shard(shard) => match position.slot(&shard, hash(name)).map_err(|error| unusable(&at, &error))? {
-                    Some((index, below)) => {
-                        let link = link(&at, &shard.links, index)?;
-                        if link.name.len() == shard.prefix {
-                            position = below;
-                            at = link.cid;
-                            continue;
-                        }
-                        (link.name[shard.prefix..] == **name).then_some(link)
-                    }
-                    None => None,
-                },
-            };
-            break child.ok_or_else(|| no_entry(&root, path, name))?.cid;
-        };
-    }
-    Ok(at)
 }
 
 /// Brings the file that `root` is into the store.
@@ -322,35 +290,15 @@ impl Level {
     }
 }
 
-fn read(cid: &Cid, block: &Bytes) -> Result<Node, Failure> {
+pub(super) fn read(cid: &Cid, block: &Bytes) -> Result<Node, Failure> {
     unixfs::read(cid, block).map_err(|error| unusable(cid, &error))
 }
 
-fn link(cid: &Cid, links: &Links, index: usize) -> Result<Link, Failure> {
+pub(super) fn link(cid: &Cid, links: &Links, index: usize) -> Result<Link, Failure> {
     let link = links.get(index).unwrap_or(Err(UnixFsError::DagPb("a link is missing")));
     link.map_err(|error| unusable(cid, &error))
 }
 
-fn find(cid: &Cid, links: &Links, name: &str) -> Result<Option<Link>, Failure> {
-    for link in links.iter() {
-        let link = link.map_err(|error| unusable(cid, &error))?;
-        if link.name == name {
-            return Ok(Some(link));
-        }
-    }
-    Ok(None)
-}
-
-fn unusable(cid: &Cid, error: &UnixFsError) -> Failure {
+pub(super) fn unusable(cid: &Cid, error: &UnixFsError) -> Failure {
     Failure::new(Reason::CidInvalid, format!("ipfs: {cid} cannot be used: {error}"))
-}
-
-fn below_file(root: &Cid, path: &[&str], name: &str) -> Failure {
-    let path = path.join("/");
-    Failure::new(Reason::InvalidSpec, format!("ipfs.path {path:?} below {root}: {name:?} would be below a file"))
-}
-
-fn no_entry(root: &Cid, path: &[&str], name: &str) -> Failure {
-    let path = path.join("/");
-    Failure::new(Reason::FetchNotFound, format!("ipfs.path {path:?} is not there: no entry {name:?} on the way below {root}"))
 }
