@@ -23,7 +23,7 @@ use futures_util::FutureExt as _;
 
 use self::address::AddressPolicy;
 use self::http::Http;
-use self::ipfs::IpfsAccess;
+use self::ipfs::{Ipfs, IpfsAccess};
 use self::s3::{S3, S3Access};
 pub use self::tree::{Tree, TreeError, TreeFile};
 use crate::failure::Failure;
@@ -94,6 +94,7 @@ struct Shared {
     store: Store,
     http: Http,
     s3: S3,
+    ipfs: Ipfs,
 }
 
 // === impl Fetcher ===
@@ -102,7 +103,8 @@ impl Fetcher {
     pub fn new(config: FetchConfig, store: Store) -> Result<Self, Failure> {
         let http = Http::new(config.limits.clone(), config.addresses.clone());
         let s3 = S3::new(config.limits.clone(), config.addresses.clone(), config.s3.clone());
-        Ok(Self { shared: Arc::new(Shared { config, store, http, s3 }) })
+        let ipfs = Ipfs::new(config.limits.clone(), config.ipfs.clone());
+        Ok(Self { shared: Arc::new(Shared { config, store, http, s3, ipfs }) })
     }
 
     pub fn config(&self) -> &FetchConfig {
@@ -137,7 +139,11 @@ impl Fetcher {
                 no_digest(expected, "an s3 prefix")?;
                 self.in_time(self.shared.s3.tree(&self.shared.store, s3, progress).boxed()).await
             }
-            Source::Http(_) | Source::S3(_) | Source::Inline(_) | Source::Ipfs(_) => {
+            Source::Ipfs(ipfs) => {
+                let shared = &self.shared;
+                self.in_time(shared.ipfs.tree((&shared.store, &shared.http), ipfs, (fallback_name, expected), progress).boxed()).await
+            }
+            Source::Http(_) | Source::S3(_) | Source::Inline(_) => {
                 let want = Want { expected, max_bytes: self.shared.config.limits.input_bytes };
                 let fetched = self.one(source, want, true, progress).await?;
                 Ok(Tree::of_one(fetched.name.unwrap_or_else(|| fallback_name.to_owned()), fetched.blob))
@@ -168,7 +174,7 @@ impl Fetcher {
             Source::Http(http) => shared.http.fetch(&shared.store, &http.url, want, progress).await,
             Source::S3(s3) => shared.s3.file(&shared.store, s3, want, progress).await,
             Source::Inline(base64) => inline::fetch(&shared.store, base64, want, progress).await,
-            Source::Ipfs(ipfs) => Err(Failure::new(Reason::FetchFailed, format!("ipfs {}: not reachable", ipfs.cid))),
+            Source::Ipfs(ipfs) => shared.ipfs.file((&shared.store, &shared.http), ipfs, want, progress).await,
         }
     }
 
@@ -183,7 +189,8 @@ impl Fetcher {
                 None => None,
             },
             Source::S3(s3) => s3.key.as_deref().and_then(path::file_name),
-            Source::Ipfs(_) | Source::Inline(_) => None,
+            Source::Ipfs(ipfs) => ipfs.path.as_deref().and_then(|path| path::file_name(path.trim_end_matches('/'))),
+            Source::Inline(_) => None,
         };
         let store = self.shared.store.clone();
         // A look may mean to hash the file again.

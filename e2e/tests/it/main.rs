@@ -1,6 +1,7 @@
 //! The one test binary of what works end to end on one machine, against real programs. One file per family of promises.
 
 mod components;
+mod ipfs;
 mod s3;
 mod server;
 
