@@ -24,6 +24,8 @@ const VERSIONS: [(&str, &str); 5] = [
 ];
 /// Of the installed folder; raised when `PACKAGES` change.
 const EDITION: u32 = 1;
+/// Beginning of the name of a folder that is being installed.
+const PARTIAL: &str = "partial-";
 /// Where sources, crates and targets lie, seen from inside.
 const BUILD: &str = "/build";
 
@@ -139,12 +141,12 @@ fn chroot(root: &Path) -> Command {
     command
 }
 
-/// The folder gets its name when it is complete; what an interrupted installation left is removed by the next one.
+/// The folder gets its name when it is complete. Until then it has one of its own, because programs of an interrupted installation
+/// may still be writing into theirs.
 fn install(folder: &Path, root: &Path) -> anyhow::Result<()> {
     debian_packages()?;
-    let partial = folder.join("partial");
-    // An interrupted debootstrap may have left the kernel's file systems mounted below.
-    run::run(Command::new("rm").args(["-rf", "--one-file-system"]).arg(&partial))?;
+    remove_partial(folder)?;
+    let partial = folder.join(format!("{PARTIAL}{}", std::process::id()));
     run::run(
         Command::new("debootstrap")
             .args(["--variant=minbase", &format!("--include={}", PACKAGES.join(",")), RELEASE])
@@ -158,6 +160,21 @@ fn install(folder: &Path, root: &Path) -> anyhow::Result<()> {
         run::run(Command::new("rm").args(["-rf", "--one-file-system"]).arg(partial.join(unneeded)))?;
     }
     fs::rename(&partial, root).with_context(|| format!("failed to rename {}", partial.display()))
+}
+
+/// Removes what interrupted installations left, as far as it can. They may have left the kernel's file systems mounted below.
+fn remove_partial(folder: &Path) -> anyhow::Result<()> {
+    let context = || format!("failed to list {}", folder.display());
+    for entry in fs::read_dir(folder).with_context(context)? {
+        let entry = entry.with_context(context)?;
+        if entry.file_name().to_string_lossy().starts_with(PARTIAL) {
+            let removed = run::run(Command::new("rm").args(["-rf", "--one-file-system"]).arg(entry.path()));
+            if let Err(error) = removed {
+                eprintln!("left where it is: {error}");
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What an installation stands on. The keys verify every package of the release.

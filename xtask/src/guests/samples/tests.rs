@@ -25,6 +25,9 @@ fn a_file_that_is_not_there_is_named() {
     let examples = tempfile::tempdir().unwrap();
     let error = pinned("url: http://127.0.0.1:8080/b.wasm\ndigest: sha256:0\n", examples.path()).unwrap_err();
     assert!(error.to_string().contains("b.wasm"), "{error}");
+    fs::write(examples.path().join("b.yaml"), "url: http://127.0.0.1:8080/b.wasm\ndigest: sha256:0\n").unwrap();
+    let lines = differing(examples.path(), examples.path()).unwrap();
+    assert!(lines.len() == 1 && lines[0].contains("b.yaml") && lines[0].contains("b.wasm"), "{lines:?}");
 }
 
 #[test]
