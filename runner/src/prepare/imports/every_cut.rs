@@ -1,3 +1,5 @@
+//! A module cut at every byte is refused or smaller, never a panic.
+
 use super::*;
 
 fn module() -> Vec<u8> {
