@@ -174,7 +174,7 @@ impl Fetcher {
             Source::Http(http) => shared.http.fetch(&shared.store, &http.url, want, progress).await,
             Source::S3(s3) => shared.s3.file(&shared.store, s3, want, progress).await,
             Source::Inline(base64) => inline::fetch(&shared.store, base64, want, progress).await,
-            Source::Ipfs(ipfs) => shared.ipfs.file((&shared.store, &shared.http), ipfs, want, progress).await,
+            Source::Ipfs(ipfs) => shared.ipfs.file((&shared.store, &shared.http), ipfs, want, progress).boxed().await,
         }
     }
 

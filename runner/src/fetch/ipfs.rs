@@ -156,19 +156,16 @@ impl Ipfs {
         let mut blocks = None;
         let mut files = Vec::with_capacity(blobs.len());
         for (listed, blob) in listing.files.into_iter().zip(blobs) {
-            let blob = match blob {
-                Some(blob) => {
-                    progress.is_known(blob.size_bytes());
-                    blob
-                }
-                None => {
-                    let blocks = match blocks.as_mut() {
-                        Some(blocks) => blocks,
-                        None => blocks.insert(self.blocks(store, network, place)?),
-                    };
-                    let want = Want { expected: Some(&listed.digest), max_bytes: limits.bytes };
-                    walk::file(blocks, parse_cid(&listed.cid)?, want, store, progress).await?
-                }
+            let blob = if let Some(blob) = blob {
+                progress.is_known(blob.size_bytes());
+                blob
+            } else {
+                let blocks = match blocks.as_mut() {
+                    Some(blocks) => blocks,
+                    None => blocks.insert(self.blocks(store, network, place)?),
+                };
+                let want = Want { expected: Some(&listed.digest), max_bytes: limits.bytes };
+                walk::file(blocks, parse_cid(&listed.cid)?, want, store, progress).await?
             };
             files.push(TreeFile { path: listed.path, blob });
         }
@@ -180,12 +177,11 @@ impl Ipfs {
     }
 
     fn network<'a>(&'a self, checked: &'a Http) -> Result<Network<'a>, Failure> {
-        let trusted = match self.client.get() {
-            Some(client) => client,
-            None => {
-                let built = trusted_client(&self.limits)?;
-                self.client.get_or_init(|| built)
-            }
+        let trusted = if let Some(client) = self.client.get() {
+            client
+        } else {
+            let built = trusted_client(&self.limits)?;
+            self.client.get_or_init(|| built)
         };
         Ok(Network { trusted, checked, limits: &self.limits })
     }

@@ -23,7 +23,7 @@ use sha2::{Digest as _, Sha256};
 use self::fixtures::{Dag, Shape, header, section};
 use crate::server::{Server, ok, say, status};
 
-const MAX_BYTES: u64 = 1 << 20;
+const MAX_BYTES: u32 = 1 << 20;
 const SHAPE: Shape = Shape { chunk: 50, width: 4, raw_leaves: true, inner_data: false };
 
 /// What a request asks a gateway for.
@@ -39,16 +39,16 @@ struct Setup {
 }
 
 fn setup(gateways: &[&Server]) -> Setup {
-    setup_with(gateways.iter().map(|server| server.url("")).collect(), |_| {})
+    setup_with(&gateways.iter().map(|server| server.url("")).collect::<Vec<_>>(), |_| {})
 }
 
-fn setup_with(gateways: Vec<String>, change: impl FnOnce(&mut FetchLimits)) -> Setup {
-    let mut limits = FetchLimits { idle_timeout: Duration::from_secs(60), ..FetchLimits::default() };
+fn setup_with(gateways: &[String], change: impl FnOnce(&mut FetchLimits)) -> Setup {
+    let mut limits = FetchLimits { idle_timeout: Duration::from_mins(1), ..FetchLimits::default() };
     change(&mut limits);
-    let ipfs = IpfsAccess { gateways: gateways.iter().map(|url| url.parse().unwrap()).collect(), rpc: Vec::new() };
-    let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path(), 1 << 30).unwrap();
-    let fetcher = Fetcher::new(FetchConfig { limits, ipfs, ..FetchConfig::default() }, store).unwrap();
+    let ipfs = IpfsAccess { gateways: gateways.iter().map(|url| url.parse().expect("a URL")).collect(), rpc: Vec::new() };
+    let directory = tempfile::tempdir().expect("a folder");
+    let store = Store::open(directory.path(), 1 << 30).expect("a store");
+    let fetcher = Fetcher::new(FetchConfig { limits, ipfs, ..FetchConfig::default() }, store).expect("a fetcher");
     Setup { directory, fetcher }
 }
 
@@ -60,16 +60,16 @@ impl Setup {
     async fn fetch_as(&self, root: Cid, expected: Option<&Digest>) -> Result<Vec<u8>, Failure> {
         let source = IpfsSource { cid: root.to_string(), path: None };
         let progress = Progress::default();
-        let fetch = self.fetcher.file(Source::Ipfs(&source), expected, MAX_BYTES, &progress);
-        let fetched = tokio::time::timeout(Duration::from_secs(240), fetch).await.expect("a fetch must end")?;
-        let bytes = std::fs::read(fetched.blob.path()).unwrap();
+        let fetch = self.fetcher.file(Source::Ipfs(&source), expected, MAX_BYTES.into(), &progress);
+        let fetched = tokio::time::timeout(Duration::from_mins(4), fetch).await.expect("a fetch must end")?;
+        let bytes = std::fs::read(fetched.blob.path()).expect("a kept file");
         let counted = (progress.fetched_bytes.load(Ordering::Relaxed), progress.total_bytes.load(Ordering::Relaxed));
         assert_eq!(counted, (bytes.len() as u64, bytes.len() as u64));
         Ok(bytes)
     }
 
     fn kept(&self) -> usize {
-        std::fs::read_dir(self.directory.path().join("blobs")).unwrap().count()
+        std::fs::read_dir(self.directory.path().join("blobs")).expect("a store").count()
     }
 }
 
@@ -81,11 +81,14 @@ fn gateway(answer: impl Fn(usize, Asked, &mut TcpStream) + Send + Sync + 'static
 fn asked(head: &str) -> Asked {
     let path = head.strip_prefix("GET /ipfs/").and_then(|rest| rest.split(' ').next()).expect("a question for a CID");
     let accept = head.lines().find_map(|line| line.strip_prefix("accept: ")).expect("what is accepted is said");
-    match path.split_once('?').expect("a format is asked for") {
-        (cid, "format=car&dag-scope=all") if accept.starts_with("application/vnd.ipld.car; version=1") => Asked::Car(cid.parse().unwrap()),
-        (cid, "format=raw") if accept == "application/vnd.ipld.raw" => Asked::Block(cid.parse().unwrap()),
-        (_, query) => panic!("{query} with accept {accept}"),
+    let (cid, query) = path.split_once('?').expect("a format is asked for");
+    let cid = cid.parse().expect("a CID");
+    if query == "format=car&dag-scope=all" {
+        assert!(accept.starts_with("application/vnd.ipld.car; version=1"), "{accept}");
+        return Asked::Car(cid);
     }
+    assert_eq!((query, accept), ("format=raw", "application/vnd.ipld.raw"));
+    Asked::Block(cid)
 }
 
 /// A gateway that has all of `dag`.
@@ -114,8 +117,8 @@ fn example() -> (Dag, Cid, Vec<u8>) {
 
 /// A port where nobody listens.
 fn dead() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    format!("http://{}", listener.local_addr().expect("an address"))
 }
 
 #[tokio::test]
@@ -196,17 +199,17 @@ async fn a_gateway_that_is_no_use_is_left_for_the_next() {
 async fn a_gateway_that_is_down_or_silent_is_left_for_the_next() {
     let (dag, root, bytes) = example();
     let car = dag.whole_car(root);
-    let silent = gateway(|_, _, _| std::thread::sleep(Duration::from_secs(300)));
+    let silent = gateway(|_, _, _| std::thread::sleep(Duration::from_mins(5)));
     let stalling = gateway(move |_, _, stream| {
         say(stream, &ok("", &car)[..300]);
-        std::thread::sleep(Duration::from_secs(300));
+        std::thread::sleep(Duration::from_mins(5));
     });
     let down = dead();
     let good = honest(&dag);
     for (first, reason) in [(down, Reason::FetchFailed), (silent.url(""), Reason::FetchTimeout), (stalling.url(""), Reason::FetchTimeout)] {
-        let with_next = setup_with(vec![first.clone(), good.url("")], |limits| limits.idle_timeout = Duration::from_secs(2));
+        let with_next = setup_with(&[first.clone(), good.url("")], |limits| limits.idle_timeout = Duration::from_secs(2));
         assert_eq!(with_next.fetch(root).await, Ok(bytes.clone()), "{first}");
-        let alone = setup_with(vec![first], |limits| limits.idle_timeout = Duration::from_millis(300));
+        let alone = setup_with(&[first], |limits| limits.idle_timeout = Duration::from_millis(300));
         let failure = alone.fetch(root).await.expect_err("nobody answered");
         assert_eq!(failure.reason, reason, "{failure}");
     }
@@ -366,7 +369,7 @@ async fn a_block_larger_than_a_block_can_be_is_not_read_to_its_end() {
 
 #[tokio::test]
 async fn a_file_that_is_too_large_is_refused_by_its_first_block() {
-    let bytes = vec![7; MAX_BYTES as usize + 1];
+    let bytes = vec![7; usize::try_from(MAX_BYTES).unwrap() + 1];
     let mut dag = Dag::default();
     let root = dag.file(&bytes, Shape { chunk: 1000, width: 2000, ..SHAPE });
     let root_block = dag.car(root, &[root]);

@@ -62,7 +62,7 @@ impl<'a> Blocks<'a> {
         }
         // What a stream has passed it does not send again.
         let data = match self.root {
-            Some(root) if !self.used.contains(&key) => self.from_streams(&root, cid).await?,
+            Some(root) if !self.used.contains(&key) => self.stream_until(&root, cid).await?,
             _ => None,
         };
         let data = match data {
@@ -84,7 +84,7 @@ impl<'a> Blocks<'a> {
         self.check_count()
     }
 
-    async fn from_streams(&mut self, root: &Cid, wanted: &Cid) -> Result<Option<Bytes>, Failure> {
+    async fn stream_until(&mut self, root: &Cid, wanted: &Cid) -> Result<Option<Bytes>, Failure> {
         let key = cid::key(wanted);
         loop {
             if self.stream.is_none() {

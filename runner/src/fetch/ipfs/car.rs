@@ -40,7 +40,7 @@ pub(super) enum CarError {
     #[error("the section at byte {at} does not begin with a CID: {reason}")]
     Cid { at: u64, reason: String },
     #[error("the bytes at byte {at} are not what their CID {cid} names")]
-    Mismatch { at: u64, cid: Cid },
+    Mismatch { at: u64, cid: Box<Cid> },
     #[error("it ends in the middle of a section, at byte {at}")]
     Truncated { at: u64 },
 }
@@ -123,7 +123,7 @@ fn read_block(section: &Bytes, at: u64) -> Result<Option<Block>, CarError> {
         return Err(CarError::Long { at, length: data.len() as u64 });
     }
     if !cid::names(&cid, data) {
-        return Err(CarError::Mismatch { at, cid });
+        return Err(CarError::Mismatch { at, cid: Box::new(cid) });
     }
     Ok(Some(Block { cid, data: section.slice_ref(data) }))
 }

@@ -67,11 +67,11 @@ impl Dag {
 
     fn leaf(&mut self, bytes: &[u8], raw: bool) -> (Cid, u64) {
         let size = bytes.len() as u64;
-        let cid = match raw {
-            true => self.raw(bytes),
-            false => self.node(Vec::new(), Fields { kind: 2, data: Some(bytes.to_vec()), size: Some(size), ..Fields::default() }.bytes()),
-        };
-        (cid, size)
+        if raw {
+            return (self.raw(bytes), size);
+        }
+        let message = Fields { kind: 2, data: Some(bytes.to_vec()), size: Some(size), ..Fields::default() };
+        (self.node(Vec::new(), message.bytes()), size)
     }
 
     fn inner(&mut self, children: &[(Cid, u64)], shape: Shape) -> (Cid, u64) {
@@ -103,10 +103,10 @@ impl Dag {
             slots.entry(entry.2 << used_bits >> (64 - bits)).or_default().push(*entry);
         }
         let digits = format!("{:X}", fanout - 1).len();
-        let mut field = vec![0_u8; usize::try_from(fanout).unwrap() / 8];
+        let mut field = vec![0_u8; usize::try_from(fanout).expect("a small fan-out") / 8];
         let mut links = Vec::new();
         for (slot, inside) in slots {
-            let at = usize::try_from(slot).unwrap();
+            let at = usize::try_from(slot).expect("a small slot");
             let length = field.len();
             field[length - 1 - at / 8] |= 1 << (at % 8);
             let (name, cid) = match &inside[..] {
@@ -154,22 +154,24 @@ impl Dag {
 impl Fields {
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        let number = |bytes: &mut Vec<u8>, field: u64, value: u64| {
-            varint(bytes, field << 3);
-            varint(bytes, value);
+        let number = |bytes: &mut Vec<u8>, field: u64, value: Option<u64>| {
+            if let Some(value) = value {
+                varint(bytes, field << 3);
+                varint(bytes, value);
+            }
         };
-        number(&mut bytes, 1, self.kind);
+        number(&mut bytes, 1, Some(self.kind));
         if let Some(data) = &self.data {
             varint(&mut bytes, 2 << 3 | 2);
             varint(&mut bytes, data.len() as u64);
             bytes.extend_from_slice(data);
         }
-        for (field, value) in [(3, self.size)].into_iter().chain(self.sizes.iter().map(|size| (4, Some(*size)))) {
-            value.into_iter().for_each(|value| number(&mut bytes, field, value));
+        number(&mut bytes, 3, self.size);
+        for size in &self.sizes {
+            number(&mut bytes, 4, Some(*size));
         }
-        for (field, value) in [(5, self.hash), (6, self.fanout)] {
-            value.into_iter().for_each(|value| number(&mut bytes, field, value));
-        }
+        number(&mut bytes, 5, self.hash);
+        number(&mut bytes, 6, self.fanout);
         bytes
     }
 }
@@ -184,7 +186,7 @@ pub(crate) fn varint(bytes: &mut Vec<u8>, mut value: u64) {
 
 /// The header of a CARv1, with its length.
 pub(crate) fn header(roots: &[Cid]) -> Vec<u8> {
-    let encoded = iroh_car::CarHeader::new_v1(roots.to_vec()).encode().unwrap();
+    let encoded = iroh_car::CarHeader::new_v1(roots.to_vec()).encode().expect("a header");
     let mut bytes = Vec::new();
     varint(&mut bytes, encoded.len() as u64);
     bytes.extend_from_slice(&encoded);
@@ -198,6 +200,6 @@ pub(crate) fn section(car: &mut Vec<u8>, cid: &[u8], data: &[u8]) {
 }
 
 fn hash(name: &str) -> u64 {
-    let wide = murmur3::murmur3_x64_128(&mut name.as_bytes(), 0).unwrap();
-    u64::try_from(wide & u128::from(u64::MAX)).unwrap()
+    let wide = murmur3::murmur3_x64_128(&mut name.as_bytes(), 0).expect("a hash");
+    u64::try_from(wide & u128::from(u64::MAX)).expect("64 bits")
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use crds::reason::Reason;
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, LOCATION};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{Method, Response, StatusCode};
 use url::Url;
 
@@ -135,7 +135,7 @@ impl<'a> Sources<'a> {
             if redirects > self.network.limits.redirects {
                 return Err(Failure::new(Reason::FetchFailed, format!("{name}: redirected too often")));
             }
-            url = next_hop(&url, response.headers().get(LOCATION).map(reqwest::header::HeaderValue::as_bytes))?;
+            url = next_hop(&url, response.headers().get(LOCATION).map(HeaderValue::as_bytes))?;
             response = if source.is_below(&url) {
                 self.ask_source(Method::GET, &url, accept, &name).await?
             } else {
@@ -147,7 +147,7 @@ impl<'a> Sources<'a> {
         if status != StatusCode::OK {
             return Err(body.refusal(status).await);
         }
-        let content_type = body.response.headers().get(CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
+        let content_type = body.response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
         if content_type.starts_with(b"text/html") {
             return Err(body.failure(Reason::CidMismatch, "answered with a web page, not with blocks; it may be no trustless gateway"));
         }

@@ -152,7 +152,9 @@ fn blocks_that_are_no_dag_pb_are_refused() {
     tagged(&mut unknown_field, 3, b"x");
     let link = |fields: &[(u64, &[u8])]| {
         let (mut inside, mut bytes) = (Vec::new(), Vec::new());
-        fields.iter().for_each(|(field, value)| tagged(&mut inside, *field, value));
+        for (field, value) in fields {
+            tagged(&mut inside, *field, value);
+        }
         tagged(&mut bytes, 2, &inside);
         tagged(&mut bytes, 1, &message);
         bytes
