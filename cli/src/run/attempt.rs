@@ -103,10 +103,12 @@ fn cancelled(start_time: jiff::Timestamp) -> Report {
     report
 }
 
-/// Puts the outputs in their place where a guest came to its own end; a run that did not leaves those of the run before it there.
+/// Puts the outputs in their place where a guest came to its own end and they were not refused; a run that did not leaves those of the
+/// run before it there.
 fn keep_outputs(mut ending: Ending, destination: Destination, on_terminal: bool) -> Ending {
-    let guest_ended = ending.signal.is_none() && (ending.report.outcome.exit_code.is_some() || !ending.report.results.is_empty());
-    if !guest_ended {
+    let outcome = &ending.report.outcome;
+    let refused = matches!(outcome.reason, Reason::OutputUnsafe | Reason::OutputTooLarge);
+    if ending.signal.is_some() || outcome.exit_code.is_none() || refused {
         return ending;
     }
     match destination.keep() {

@@ -3,7 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 mod command_line;
+mod compiled;
 mod guests;
+mod hostile;
+mod modules;
 mod ran;
 mod runs;
 mod validate;

@@ -2,11 +2,9 @@
 //!
 //! Does not decide how the attempt ended.
 
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use crds::job::Output;
-use crds::reason::Reason;
 use crds::report::ResultReport;
 
 use super::manifest::Manifest;
@@ -14,23 +12,35 @@ use super::s3::{Destination, to_s3};
 use super::{OutputLimits, collect, open};
 use crate::failure::Failure;
 use crate::fetch::FetchConfig;
-use crate::fetch::path::safe_path;
 use crate::mounts::OutputDirectory;
 use crate::task::Identity;
 
-/// Collects and publishes every output that holds a file, in the spec's order.
+/// Collects every output that holds a file, then publishes them, in the spec's order.
 ///
 /// # Errors
-/// The first output that must not or could not be published, named.
+/// The first output that must not or could not be published, named. Of outputs one of which must not be published none is.
 pub(crate) async fn publish(config: &FetchConfig, identity: &Identity, outputs: &[OutputDirectory]) -> Result<Vec<ResultReport>, Failure> {
-    let mut results = Vec::new();
+    let mut collected = Vec::new();
     for output in outputs {
-        let result = one(config, identity, output, outputs.len() > 1).await;
-        let result =
-            result.map_err(|failure| Failure { message: format!("output {:?}: {}", output.output.name, failure.message), ..failure })?;
-        results.extend(result);
+        let manifest = match open(&output.directory) {
+            Ok(directory) => collect(directory, output.limits).await,
+            Err(failure) => Err(failure),
+        };
+        let manifest = manifest.map_err(|failure| named(output, failure))?;
+        if !manifest.files.is_empty() {
+            collected.push((output, manifest));
+        }
+    }
+    let mut results = Vec::new();
+    for (output, manifest) in &collected {
+        let uri = send(config, identity, output, manifest, outputs.len() > 1).await.map_err(|failure| named(output, failure))?;
+        results.push(report(&output.output, manifest, uri));
     }
     Ok(results)
+}
+
+fn named(output: &OutputDirectory, failure: Failure) -> Failure {
+    Failure { message: format!("output {:?}: {}", output.output.name, failure.message), ..failure }
 }
 
 /// Removes everything that the guest wrote, links unfollowed. What cannot be removed is left to whoever owns the directory.
@@ -42,25 +52,14 @@ pub(crate) async fn discard(outputs: &[OutputDirectory]) {
     }
 }
 
-async fn one(
+/// Sends one output to every place that its spec names. The first of them.
+async fn send(
     config: &FetchConfig,
     identity: &Identity,
     output: &OutputDirectory,
+    manifest: &Manifest,
     one_of_several: bool,
-) -> Result<Option<ResultReport>, Failure> {
-    let manifest = match collect(open(&output.directory)?, output.limits).await {
-        Err(failure) if failure.reason == Reason::OutputUnsafe => {
-            let removed = remove_unsafe(&output.directory);
-            return Err(Failure {
-                message: format!("{} ({removed} such entries were removed, the rest is kept)", failure.message),
-                ..failure
-            });
-        }
-        collected => collected?,
-    };
-    if manifest.files.is_empty() {
-        return Ok(None);
-    }
+) -> Result<Option<String>, Failure> {
     let mut uri = None;
     for publish in &output.output.publish {
         let destination = Destination {
@@ -73,26 +72,10 @@ async fn one(
             fence: &identity.fence,
             output: one_of_several.then_some(output.output.name.as_str()),
         };
-        let published = to_s3(config, &destination, open(&output.directory)?, &manifest).await?;
+        let published = to_s3(config, &destination, open(&output.directory)?, manifest).await?;
         uri.get_or_insert(published);
     }
-    Ok(Some(report(&output.output, &manifest, uri)))
-}
-
-/// Removes what is no plain file of one name, or has a name that is refused, so that what stays can be looked at without harm. How many
-/// entries that were. The guest is gone: nothing changes meanwhile.
-fn remove_unsafe(directory: &Path) -> u64 {
-    let mut removed = 0;
-    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
-        let plain_name = entry.file_name().to_str().is_some_and(|name| safe_path(name).is_ok());
-        match std::fs::symlink_metadata(entry.path()) {
-            Ok(metadata) if plain_name && metadata.is_dir() => removed += remove_unsafe(&entry.path()),
-            Ok(metadata) if plain_name && metadata.is_file() && metadata.nlink() == 1 => {}
-            Ok(metadata) if metadata.is_dir() => removed += u64::from(std::fs::remove_dir_all(entry.path()).is_ok()),
-            _ => removed += u64::from(std::fs::remove_file(entry.path()).is_ok()),
-        }
-    }
-    removed
+    Ok(uri)
 }
 
 fn report(output: &Output, manifest: &Manifest, uri: Option<String>) -> ResultReport {
