@@ -170,16 +170,16 @@ fn thread_died(what: &str) -> Failure {
 impl Pipe {
     fn start(writer: BlobWriter) -> Self {
         let (mut spool, mut hasher) = writer.into_halves();
-        let (to_hash, mut hashed) = mpsc::unbounded_channel::<Chunk>();
-        let (to_write, mut written) = mpsc::unbounded_channel::<Chunk>();
+        let (to_hash, mut for_hashing) = mpsc::unbounded_channel::<Chunk>();
+        let (to_write, mut for_writing) = mpsc::unbounded_channel::<Chunk>();
         let hash = tokio::task::spawn_blocking(move || {
-            while let Some(chunk) = hashed.blocking_recv() {
+            while let Some(chunk) = for_hashing.blocking_recv() {
                 hasher.update(&chunk.bytes);
             }
             hasher
         });
         let write = tokio::task::spawn_blocking(move || {
-            while let Some(chunk) = written.blocking_recv() {
+            while let Some(chunk) = for_writing.blocking_recv() {
                 spool.append(&chunk.bytes)?;
             }
             Ok(spool)

@@ -35,12 +35,12 @@ pub(super) struct Entry {
 pub(super) async fn list(bucket: &Bucket, prefix: &str, limits: &FetchLimits) -> Result<Listing, Setback> {
     let what = bucket.called(prefix);
     let mut entries = Vec::new();
-    let (mut pages, mut bytes) = (0, 0_u64);
+    let (mut count, mut bytes) = (0, 0_u64);
     let mut pace = Pace::new(limits);
     let mut listed = bucket.client.list_objects_v2().bucket(&bucket.name).prefix(prefix).into_paginator().send();
     while let Some(page) = pace.wait(listed.next(), &what).await? {
         let page = page.map_err(|error| setback(bucket, prefix, "s3:ListBucket", &error))?;
-        pages += 1;
+        count += 1;
         for object in page.contents.unwrap_or_default() {
             let size_bytes = object.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
             bytes = bytes.saturating_add(size_bytes);
