@@ -63,9 +63,8 @@ async fn credentials(
     region: Option<Region>,
 ) -> Result<Option<SharedCredentialsProvider>, Error> {
     let config = ProviderConfig::without_region().with_http_client(http_client()).with_region(region);
-    let is_named = profile.is_some();
     let mut of_profile = ProfileFileCredentialsProvider::builder().configure(&config);
-    if let Some(profile) = profile {
+    if let Some(profile) = &profile {
         of_profile = of_profile.profile_name(profile);
     }
     let of_profile = of_profile.build();
@@ -77,7 +76,10 @@ async fn credentials(
     };
     match provider.provide_credentials().await {
         Ok(_) => Ok(Some(provider)),
-        Err(CredentialsError::CredentialsNotLoaded(_)) if !is_named => Ok(None),
+        Err(CredentialsError::CredentialsNotLoaded(_)) => match profile {
+            None => Ok(None),
+            Some(profile) => Err(Error { reason: format!("no AWS configuration file has credentials for profile {profile:?}") }),
+        },
         Err(error) => Err(Error { reason: DisplayErrorContext(&error).to_string() }),
     }
 }

@@ -1,9 +1,15 @@
 //! The one test binary of what works end to end on one machine, against real programs. One file per family of promises.
 
+mod bad_sources;
 mod components;
+mod examples;
 mod ipfs;
+mod network;
+mod place;
 mod s3;
+mod seam_carver;
 mod server;
+mod svg;
 
 /// A client that follows five redirects and asks no proxy.
 fn http() -> reqwest::Client {
