@@ -1,83 +1,161 @@
-//! Comparisons of two ways to do the same work, taken in turns within one run: on a busy machine the times swing, the ratio stays. What
-//! is compared stands in `bin/bench.rs`.
+//! Figures that mean something on a busy machine: two ways to do the same work, taken in turns within one run. Times swing with the
+//! load, the ratio of two neighbours stays. What is compared stands in `bin/bench`.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::time::Duration;
 
-/// One way to do the work once; gives the time that counts.
-pub type Way<'a> = Box<dyn FnMut() -> anyhow::Result<Duration> + 'a>;
+/// One way to do the work once; gives what counts, in the unit of its row.
+pub type Way<'a> = Box<dyn FnMut() -> anyhow::Result<f64> + 'a>;
 
 /// A row of the table.
-pub struct Comparison<'a> {
+pub struct Row<'a> {
     /// What is done.
     pub name: &'static str,
+    /// What both ways give.
+    pub unit: Unit,
     /// Our way.
     pub ours: Way<'a>,
-    /// The bare way, which sets the measure.
-    pub bare: Way<'a>,
+    /// The bare way, which sets the measure; none where only our own figure matters.
+    pub bare: Option<Way<'a>>,
     /// How often each is done.
     pub rounds: usize,
-    /// Largest ours ÷ bare that keeps the promise.
-    pub at_most: f64,
+    /// What we hold ourselves to.
+    pub promise: Promise,
 }
 
-/// What came out of one comparison.
+/// What a row's figures are, and which of many stands for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// The median.
+    Milliseconds,
+    /// The largest.
+    Mebibytes,
+}
+
+/// What a row must keep.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Promise {
+    /// Nothing: the figure is worth knowing.
+    None,
+    /// Largest ours ÷ bare.
+    Ratio(f64),
+    /// Largest figure of ours, in the row's unit.
+    AtMost(f64),
+}
+
+/// What came out of one row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figure {
     /// What was done.
     pub name: &'static str,
-    /// Median of our way.
-    pub ours: Duration,
-    /// Median of the bare way.
-    pub bare: Duration,
+    /// Of all figures.
+    pub unit: Unit,
+    /// Our way.
+    pub ours: f64,
+    /// The bare way.
+    pub bare: Option<f64>,
+    /// Median of ours ÷ bare, each of one round.
+    pub ratio: Option<f64>,
     /// The promise.
-    pub at_most: f64,
+    pub promise: Promise,
 }
+
+// === impl Figure ===
 
 impl Figure {
-    /// Ours ÷ bare.
-    pub fn ratio(&self) -> f64 {
-        self.ours.as_secs_f64() / self.bare.as_secs_f64()
-    }
-
     /// Whether the promise is kept.
     pub fn holds(&self) -> bool {
-        self.ratio() <= self.at_most
+        match self.promise {
+            Promise::None => true,
+            Promise::Ratio(most) => self.ratio.is_some_and(|ratio| ratio <= most),
+            Promise::AtMost(most) => self.ours <= most,
+        }
     }
 }
 
-/// Does each way once without counting, then both in turns.
-pub fn compare(comparison: &mut Comparison<'_>) -> anyhow::Result<Figure> {
-    (comparison.ours)()?;
-    (comparison.bare)()?;
-    let (mut ours, mut bare) = (Vec::new(), Vec::new());
-    for _ in 0..comparison.rounds.max(1) {
-        ours.push((comparison.ours)()?);
-        bare.push((comparison.bare)()?);
+// === impl Unit ===
+
+impl Unit {
+    fn typical(self, values: &[f64]) -> f64 {
+        match self {
+            Self::Milliseconds => median(values),
+            Self::Mebibytes => values.iter().copied().fold(0.0, f64::max),
+        }
     }
-    Ok(Figure { name: comparison.name, ours: median(ours), bare: median(bare), at_most: comparison.at_most })
-}
 
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
-}
-
-/// The figures as a Markdown table.
-pub fn table(figures: &[Figure]) -> String {
-    let mut table = "| | ours p50 | bare p50 | ours ÷ bare | promised | |\n|---|---|---|---|---|---|\n".to_owned();
-    for figure in figures {
-        let verdict = if figure.holds() { "kept" } else { "BROKEN" };
-        let (ours, bare) = (milliseconds(figure.ours), milliseconds(figure.bare));
-        writeln!(table, "| {} | {ours} | {bare} | {:.3} | ≤ {} | {verdict} |", figure.name, figure.ratio(), figure.at_most)
-            .expect("writing to a string never fails");
+    fn shown(self, value: f64) -> String {
+        match self {
+            Self::Milliseconds => format!("{value:.2} ms"),
+            Self::Mebibytes => format!("{value:.1} MiB"),
+        }
     }
-    table
 }
 
-fn milliseconds(time: Duration) -> String {
-    format!("{:.2} ms", time.as_secs_f64() * 1e3)
+/// Does each way once without counting, then both in turns; who begins alternates.
+pub fn measure(row: &mut Row<'_>) -> anyhow::Result<Figure> {
+    (row.ours)()?;
+    row.bare.as_mut().map(|bare| bare()).transpose()?;
+    let (mut ours, mut bares, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..row.rounds.max(1) {
+        let Some(bare) = &mut row.bare else {
+            ours.push((row.ours)()?);
+            continue;
+        };
+        let (our, bare) = if round % 2 == 0 {
+            let our = (row.ours)()?;
+            (our, bare()?)
+        } else {
+            let bare = bare()?;
+            ((row.ours)()?, bare)
+        };
+        ours.push(our);
+        bares.push(bare);
+        ratios.push(our / bare);
+    }
+    let of = |values: &[f64], typical: &dyn Fn(&[f64]) -> f64| (!values.is_empty()).then(|| typical(values));
+    Ok(Figure {
+        name: row.name,
+        unit: row.unit,
+        ours: row.unit.typical(&ours),
+        bare: of(&bares, &|values| row.unit.typical(values)),
+        ratio: of(&ratios, &median),
+        promise: row.promise,
+    })
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
+}
+
+/// A duration as a row's figure.
+pub fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// The head of the Markdown table.
+pub const TABLE_HEAD: &str = "| | ours | bare | ours ÷ bare | promised | |\n|---|---|---|---|---|---|";
+
+/// A row of the Markdown table.
+pub fn table_row(figure: &Figure) -> String {
+    let unit = figure.unit;
+    let mut row = format!("| {} | {} ", figure.name, unit.shown(figure.ours));
+    let bare = figure.bare.map_or_else(String::new, |bare| unit.shown(bare));
+    let ratio = figure.ratio.map_or_else(String::new, |ratio| format!("{ratio:.3}"));
+    let promise = match figure.promise {
+        Promise::None => String::new(),
+        Promise::Ratio(most) => format!("ratio ≤ {most}"),
+        Promise::AtMost(most) => format!("≤ {}", unit.shown(most)),
+    };
+    let verdict = match (figure.promise, figure.holds()) {
+        (Promise::None, _) => "",
+        (_, true) => "kept",
+        (_, false) => "BROKEN",
+    };
+    write!(row, "| {bare} | {ratio} | {promise} | {verdict} |").expect("writing to a string never fails");
+    row
 }
 
 /// Load averages and processors, without which no time means anything.

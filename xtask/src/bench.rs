@@ -5,8 +5,9 @@ use crate::{components, run};
 /// Builds what it measures first, so that building is never measured.
 pub(crate) fn bench(arguments: &[String]) -> anyhow::Result<()> {
     components::components(&[])?;
-    run::cargo(&["build", "--workspace", "--locked"])?;
-    let mut words = vec!["run", "--quiet", "--locked", "--package", "e2e", "--bin", "bench", "--"];
+    run::cargo(&["build", "--workspace", "--bins", "--examples", "--locked"])?;
+    // Of no single package: its features would not be the workspace's, and everything would be built again.
+    let mut words = vec!["run", "--quiet", "--locked", "--bin", "bench", "--"];
     words.extend(arguments.iter().map(String::as_str));
     run::cargo(&words)
 }

@@ -1,20 +1,33 @@
 //! The benchmark program behind `cargo xtask bench`: prints the table of docs/benchmarks.md with the load before and after, and fails if
-//! a promise is broken. Arguments choose rows by a part of their name.
+//! a promise is broken. Arguments choose groups of rows: `guests`, `dispatch`, `command`, `fetch`.
 
-use std::fs::File;
-use std::io::Write as _;
-use std::path::Path;
-use std::process::{Command, ExitCode};
-use std::time::{Duration, Instant};
+mod command;
+mod dispatch;
+mod fetch;
+mod guests;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Instant;
 
 use anyhow::{Context as _, bail};
-use e2e::bench::{Comparison, Way, compare, load, table};
-use e2e::{Answer, Server};
+use e2e::bench::{Figure, Row, TABLE_HEAD, load, measure, milliseconds, table_row};
 
-const MEBIBYTE: usize = 1 << 20;
+/// Measures its rows in a folder of its own.
+type Group = fn(&Path) -> anyhow::Result<Vec<Figure>>;
+
+const GROUPS: [(&str, Group); 4] =
+    [("guests", guests::figures), ("dispatch", dispatch::figures), ("command", command::figures), ("fetch", fetch::figures)];
 
 fn main() -> ExitCode {
-    match bench(&std::env::args().skip(1).collect::<Vec<_>>()) {
+    // This program is the runner's zygote and compiler too.
+    runner::role::enter();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let done = match arguments.split_first() {
+        Some((first, rest)) if first == fetch::ALONE => fetch::alone(rest).map(|()| true),
+        _ => bench(&arguments),
+    };
+    match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -26,51 +39,63 @@ fn main() -> ExitCode {
 
 /// Whether every promise is kept.
 fn bench(chosen: &[String]) -> anyhow::Result<bool> {
-    let folder = tempfile::tempdir().context("failed to create a folder")?;
-    let server = Server::start().context("failed to start the HTTP server")?;
-    let big = folder.path().join("big");
-    write_big(&big, 256)?;
-    let url = server.answer("/big", Answer::file(&big));
-    let copy = folder.path().join("copy");
-
-    // Not a promise to users: it shows that the server of the fetching rows is not what they measure.
-    let mut rows = vec![Comparison {
-        name: "256 MiB from the tests' HTTP server by curl ÷ cp",
-        ours: command(move || quiet(Command::new("curl").args(["--silent", "--fail", "--output", "/dev/null", &url]))),
-        bare: command(move || quiet(Command::new("cp").args([&big, &copy]))),
-        rounds: 5,
-        at_most: 3.0,
-    }];
-    rows.retain(|row| chosen.is_empty() || chosen.iter().any(|part| row.name.contains(part.as_str())));
-
-    println!("{}", load());
-    let figures = rows.iter_mut().map(compare).collect::<anyhow::Result<Vec<_>>>()?;
-    println!("{}\n{}", table(&figures), load());
-    Ok(figures.iter().all(e2e::bench::Figure::holds))
-}
-
-fn write_big(path: &Path, mebibytes: usize) -> anyhow::Result<()> {
-    let mut file = File::create(path).with_context(|| format!("failed to create {}", path.display()))?;
-    let piece: Vec<u8> = (0..MEBIBYTE).map(|at| (at * 31 % 251).to_le_bytes()[0]).collect();
-    for _ in 0..mebibytes {
-        file.write_all(&piece).with_context(|| format!("failed to write {}", path.display()))?;
+    if let Some(unknown) = chosen.iter().find(|name| GROUPS.iter().all(|(group, _)| group != name)) {
+        bail!("there is no group {unknown:?}: name some of {}", GROUPS.map(|(group, _)| group).join(", "));
     }
-    Ok(())
+    let before = load();
+    let mut figures = Vec::new();
+    for (name, group) in GROUPS {
+        if chosen.is_empty() || chosen.iter().any(|chosen| chosen == name) {
+            let folder = tempfile::tempdir().context("failed to create a folder")?;
+            figures.extend(group(folder.path()).with_context(|| format!("group {name}"))?);
+        }
+    }
+    println!("{before}\n\n{TABLE_HEAD}");
+    for figure in &figures {
+        println!("{}", table_row(figure));
+    }
+    println!("\n{}", load());
+    Ok(figures.iter().all(Figure::holds))
 }
 
-/// A way that runs programs and is timed from outside.
-fn command<'a>(run: impl Fn() -> anyhow::Result<()> + 'a) -> Way<'a> {
-    Box::new(move || {
-        let started = Instant::now();
-        run()?;
-        Ok::<Duration, anyhow::Error>(started.elapsed())
-    })
+/// Measures rows one after the other, and tells of each as it is done: a whole table takes minutes.
+fn measure_all(rows: Vec<Row<'_>>) -> anyhow::Result<Vec<Figure>> {
+    let one = |mut row: Row<'_>| {
+        let figure = measure(&mut row).with_context(|| row.name.to_owned())?;
+        eprintln!("{}", table_row(&figure));
+        Ok(figure)
+    };
+    rows.into_iter().map(one).collect()
 }
 
-fn quiet(command: &mut Command) -> anyhow::Result<()> {
-    let output = command.output().with_context(|| format!("failed to start {command:?}"))?;
+/// Runs a program to its end, which must be a good one: milliseconds from its start to its end, and its stdout.
+fn timed(command: &mut Command) -> anyhow::Result<(f64, String)> {
+    let begun = Instant::now();
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let output = child.and_then(std::process::Child::wait_with_output).with_context(|| format!("failed to run {command:?}"))?;
+    let took = milliseconds(begun.elapsed());
     if !output.status.success() {
         bail!("{command:?} ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
     }
-    Ok(())
+    Ok((took, String::from_utf8_lossy(&output.stdout).into_owned()))
+}
+
+/// A program that cargo built beside this one.
+fn built(name: &str) -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe().context("a running program has a path")?;
+    let program = own.parent().context("programs lie in a folder")?.join(name);
+    if !program.is_file() {
+        bail!("{} is missing: run `cargo xtask bench`, which builds it", program.display());
+    }
+    Ok(program)
+}
+
+/// A file of the checkout.
+fn checkout(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this crate lies in the workspace").join(path)
+}
+
+/// As the product's own.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no async runtime")
 }
