@@ -115,8 +115,7 @@ async fn run_core(
     tell: impl Fn(Event),
 ) -> Ending {
     let engine = &host.engine;
-    let prepared =
-        load_module(engine, compiled).and_then(|module| Ok((host.core.instantiate_pre(&module)?, context(order, streams)?)));
+    let prepared = load_module(engine, compiled).and_then(|module| Ok((host.core.instantiate_pre(&module)?, context(order, streams)?)));
     let (pre, mut builder) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => return never_ran(&ledger, &error),

@@ -50,7 +50,7 @@ pub(super) async fn list(bucket: &Bucket, prefix: &str, limits: &FetchLimits) ->
             return Err(too_large(&what, limits.input_bytes).into());
         }
         // An endless listing of empty pages is too large as well.
-        if entries.len() as u64 > limits.input_entries || pages > limits.input_entries {
+        if entries.len() as u64 > limits.input_entries || count > limits.input_entries {
             let message = format!("{what}: more than the {} objects that are allowed; choose a longer prefix", limits.input_entries);
             return Err(Setback::last(Reason::FetchTooLarge, message));
         }
