@@ -19,7 +19,7 @@ use crate::sandbox::run::{component_linker, core_linker};
 /// Memory that one compilation may take.
 const MEMORY_BYTES: u64 = 2 << 30;
 /// CPU time after which a compilation that nobody waits for ends.
-const CPU_LIMIT: Duration = Duration::from_secs(600);
+const CPU_LIMIT: Duration = Duration::from_mins(10);
 
 /// One module to compile.
 #[derive(Debug, Serialize, Deserialize)]

@@ -20,7 +20,7 @@ use crate::task::{Observer, Sink};
 use crate::workers::{Exited, Kill, Workers, Working};
 
 /// Longest time from the order to the guest's first instruction; only a machine in trouble takes it.
-const SET_UP_DEADLINE: Duration = Duration::from_secs(60);
+const SET_UP_DEADLINE: Duration = Duration::from_mins(1);
 /// How often output directories are measured at most; a walk may also take no more than a twentieth of the time.
 const MEASURE_PERIOD: Duration = Duration::from_millis(100);
 

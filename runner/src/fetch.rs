@@ -244,7 +244,7 @@ impl Default for FetchLimits {
             idle_timeout: Duration::from_secs(20),
             min_bytes_per_second: 4 << 10,
             rate_window: Duration::from_secs(30),
-            total_timeout: Duration::from_secs(3600),
+            total_timeout: Duration::from_hours(1),
             redirects: 5,
         }
     }

@@ -31,14 +31,12 @@ pub(crate) fn inputs(work: &Path, what: &WhatToRun, trees: &[Tree]) -> Result<Ve
 
     let mut roots: Vec<(String, PathBuf)> = Vec::new();
     for (mount, tree) in mounts {
-        let directory = match roots.iter().find_map(|(root, directory)| below(&mount, root).map(|rest| directory.join(rest))) {
-            Some(inner) => inner,
-            None => {
-                let directory = work.join(format!("input-{}", roots.len()));
-                roots.push((mount.clone(), directory.clone()));
-                directory
-            }
-        };
+        let inner = roots.iter().find_map(|(root, directory)| below(&mount, root).map(|rest| directory.join(rest)));
+        let directory = inner.unwrap_or_else(|| {
+            let directory = work.join(format!("input-{}", roots.len()));
+            roots.push((mount.clone(), directory.clone()));
+            directory
+        });
         build(&directory, tree).map_err(|error| unbuilt(&mount, &error))?;
     }
     roots.into_iter().map(|(guest, directory)| preopen(guest, &directory, false)).collect()

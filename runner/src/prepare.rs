@@ -26,7 +26,7 @@ use crate::store::{Blob, Store};
 /// Modules larger than this get a baseline build first: below it the optimised one costs nearly the same.
 const BIG_MODULE_BYTES: u64 = 1 << 20;
 /// Longest compilation that a job waits for.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_mins(2);
 /// A run this long would have gained from optimised code.
 const PAYS_FROM: Duration = Duration::from_millis(300);
 

@@ -8,6 +8,11 @@ use crate::ran::{Place, files};
 /// What it is, its bytes, the reason, and what the message says.
 type Row = (&'static str, Vec<u8>, &'static str, &'static [&'static str]);
 
+/// What messages say is offered, and how to do without threads.
+const PREVIEW1: &str = "offered is WASI preview 1 (wasi_snapshot_preview1)";
+const OFFERED: &str = "offered are wasi:cli, clocks, filesystem, io and random at 0.2";
+const THREADS: &str = "it wants threads (shared memory), which are not offered: build it for wasm32-wasip1, not wasm32-wasip1-threads";
+
 /// Each in a place of its own.
 fn check<const N: usize>(rows: [Row; N]) {
     for (what, bytes, reason, said) in rows {
@@ -92,8 +97,7 @@ fn a_module_cut_short_never_runs() {
 #[test]
 fn an_import_that_is_not_offered_is_named_with_what_is() {
     let import = |module: &str, name: &str| text(format!(r#"(module (import "{module}" "{name}" (func)) (func (export "_start")))"#));
-    let many: String = (0..7).map(|n| format!(r#"(import "env" "f{n}" (func))"#)).collect();
-    const PREVIEW1: &str = "offered is WASI preview 1 (wasi_snapshot_preview1)";
+    let many: String = ["f0", "f1", "f2", "f3", "f4", "f5", "f6"].map(|name| format!(r#"(import "env" "{name}" (func))"#)).concat();
     check([
         ("a host function", import("env", "foo"), "ImportNotAllowed", &["imports env.foo", PREVIEW1, "wasm32-wasip1"]),
         ("a global", text(r#"(module (import "env" "g" (global i32)))"#), "ImportNotAllowed", &["env.g"]),
@@ -139,7 +143,6 @@ fn an_import_that_is_not_offered_is_named_with_what_is() {
 
 #[test]
 fn a_proposal_that_is_not_offered_is_named() {
-    const THREADS: &str = "it wants threads (shared memory), which are not offered: build it for wasm32-wasip1, not wasm32-wasip1-threads";
     check([
         ("shared memory", text("(module (memory 1 1 shared))"), "ModuleUnsupported", &[THREADS]),
         ("imported shared memory", text(r#"(module (import "env" "memory" (memory 1 1 shared)))"#), "ModuleUnsupported", &[THREADS]),
@@ -160,7 +163,6 @@ fn a_proposal_that_is_not_offered_is_named() {
 #[test]
 fn a_component_that_wants_more_or_is_no_command_is_told_so() {
     let component = |body: &str| text(format!("(component {body})"));
-    const OFFERED: &str = "offered are wasi:cli, clocks, filesystem, io and random at 0.2";
     check([
         (
             "HTTP",
@@ -194,27 +196,17 @@ fn a_component_that_wants_more_or_is_no_command_is_told_so() {
 #[test]
 fn an_entrypoint_that_cannot_be_called_is_named_with_those_that_are_there() {
     let exports = || text(r#"(module (func (export "main")) (func (export "other")) (memory (export "memory") 1))"#);
-    let rows: [(&str, Vec<u8>, &[&str], &[&str]); 6] = [
-        ("no entrypoint", exports(), &[], &["exports no function \"_start\"", "set spec.entrypoint to one that it exports (main, other)"]),
-        ("another one", exports(), &["--entrypoint", "third"], &["exports no function \"third\"", "(main, other)"]),
-        ("no function", exports(), &["--entrypoint", "memory"], &["exports no function \"memory\"", "(main, other)"]),
-        ("no export", text("(module)"), &[], &["it exports none"]),
-        (
-            "parameters",
-            text(r#"(module (func (export "_start") (param i32 i64)))"#),
-            &[],
-            &["entrypoint \"_start\" takes (i32, i64)", "without parameters"],
-        ),
-        (
-            "a result that is no code",
-            text(r#"(module (func (export "_start") (result f64) (f64.const 0)))"#),
-            &[],
-            &["returns (f64)", "nothing or an i32"],
-        ),
-    ];
-    for (what, bytes, words, said) in rows {
-        refused(&Place::new(), what, &bytes, words, "ModuleInvalid", said);
-    }
+    let check =
+        |what: &str, bytes: Vec<u8>, words: &[&str], said: &[&str]| refused(&Place::new(), what, &bytes, words, "ModuleInvalid", said);
+    let there = "set spec.entrypoint to one that it exports (main, other)";
+    check("no entrypoint", exports(), &[], &["exports no function \"_start\"", there]);
+    check("another one", exports(), &["--entrypoint", "third"], &["exports no function \"third\"", there]);
+    check("no function", exports(), &["--entrypoint", "memory"], &["exports no function \"memory\"", there]);
+    check("no export", text("(module)"), &[], &["it exports none"]);
+    let parameters = text(r#"(module (func (export "_start") (param i32 i64)))"#);
+    check("parameters", parameters, &[], &["entrypoint \"_start\" takes (i32, i64)", "without parameters"]);
+    let number = text(r#"(module (func (export "_start") (result f64) (f64.const 0)))"#);
+    check("a result that is no code", number, &[], &["returns (f64)", "nothing or an i32"]);
 }
 
 #[test]
@@ -258,8 +250,8 @@ fn a_module_larger_than_any_is_refused_unread() {
 /// Four megabytes whose compilation would take more memory than it gets; it ends in a process of its own.
 #[test]
 fn a_module_that_is_dear_to_compile_ends_by_a_limit() {
-    let labels: String = (0..=1500).map(|label| format!(" {label}")).collect();
-    let tables = format!("(block (br_table{labels} (local.get 0)))\n").repeat(1500);
+    let labels = (0..=1500).map(|label: u32| label.to_string()).collect::<Vec<_>>().join(" ");
+    let tables = format!("(block (br_table {labels} (local.get 0)))\n").repeat(1500);
     let many_edges = format!("{}{tables}{}", "block ".repeat(1500), "end ".repeat(1500));
     let place = Place::new();
     let bytes = text(format!(r#"(module (func (param i32) {many_edges}) (func (export "_start")))"#));

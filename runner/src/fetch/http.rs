@@ -122,6 +122,7 @@ fn client(limits: &FetchLimits, addresses: &AddressPolicy) -> Result<reqwest::Cl
 }
 
 /// What the bytes with this digest were called when they came from `url`: `None` if they never did, `Some(None)` if by no safe name.
+#[expect(clippy::option_option, reason = "unknown, known to have no name, known to have this one")]
 pub(super) fn noted_name(store: &Store, url: &str, digest: &Digest) -> Option<Option<String>> {
     let url = first_hop(url).ok()?;
     let noted = store.note(&name_key(url.as_str(), digest))?;

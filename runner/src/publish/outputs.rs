@@ -26,21 +26,21 @@ pub(crate) async fn publish(config: &FetchConfig, identity: &Identity, outputs: 
             Ok(directory) => collect(directory, output.limits).await,
             Err(failure) => Err(failure),
         };
-        let manifest = manifest.map_err(|failure| named(output, failure))?;
+        let manifest = manifest.map_err(|failure| named(output, &failure))?;
         if !manifest.files.is_empty() {
             collected.push((output, manifest));
         }
     }
     let mut results = Vec::new();
     for (output, manifest) in &collected {
-        let uri = send(config, identity, output, manifest, outputs.len() > 1).await.map_err(|failure| named(output, failure))?;
+        let uri = send(config, identity, output, manifest, outputs.len() > 1).await.map_err(|failure| named(output, &failure))?;
         results.push(report(&output.output, manifest, uri));
     }
     Ok(results)
 }
 
-fn named(output: &OutputDirectory, failure: Failure) -> Failure {
-    Failure { message: format!("output {:?}: {}", output.output.name, failure.message), ..failure }
+fn named(output: &OutputDirectory, failure: &Failure) -> Failure {
+    Failure::new(failure.reason, format!("output {:?}: {}", output.output.name, failure.message))
 }
 
 /// Removes everything that the guest wrote, links unfollowed. What cannot be removed is left to whoever owns the directory.

@@ -130,10 +130,7 @@ async fn put_manifest(config: &FetchConfig, bucket: &Bucket, key: &str, json: &[
         .checksum_sha256(STANDARD.encode(digest_of(json).as_bytes()))
         .body(ByteStream::from(json.to_vec()))
         .send();
-    let error = match in_time(&config.limits, json.len() as u64, &what, request).await? {
-        Ok(_) => return Ok(()),
-        Err(error) => error,
-    };
+    let Err(error) = in_time(&config.limits, json.len() as u64, &what, request).await? else { return Ok(()) };
     match error.raw_response().map(|response| response.status().as_u16()) {
         Some(412) if is_there(config, bucket, key, json).await? => Ok(()),
         Some(412) => Err(Setback::last(Reason::PublishFailed, format!("{what}: another manifest is there already; nothing was replaced"))),

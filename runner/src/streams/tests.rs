@@ -8,9 +8,9 @@ async fn passed(cap: u64, writes: Vec<Vec<u8>>) -> (StreamReport, Vec<u8>) {
     let sink = tempfile::NamedTempFile::new().unwrap();
     let stream = Stream::open(Sink::File(sink.reopen().unwrap()), cap).unwrap();
     let mut guest = File::from(stream.guest.try_clone().unwrap());
-    let writer = std::thread::spawn(move || writes.iter().for_each(|bytes| guest.write_all(bytes).unwrap()));
-    let report = tokio::time::timeout(Duration::from_secs(60), async {
-        tokio::task::spawn_blocking(|| writer.join().unwrap()).await.unwrap();
+    let guest_side = std::thread::spawn(move || writes.iter().for_each(|bytes| guest.write_all(bytes).unwrap()));
+    let report = tokio::time::timeout(Duration::from_mins(1), async {
+        tokio::task::spawn_blocking(|| guest_side.join().unwrap()).await.unwrap();
         stream.finish().await
     });
     (report.await.expect("nobody waits for a reader"), std::fs::read(sink.path()).unwrap())
@@ -60,6 +60,6 @@ async fn a_guest_whose_reader_left_gets_an_error() {
             }
         }
     });
-    assert_eq!(tokio::time::timeout(Duration::from_secs(60), error).await.unwrap().unwrap(), io::ErrorKind::BrokenPipe);
+    assert_eq!(tokio::time::timeout(Duration::from_mins(1), error).await.unwrap().unwrap(), io::ErrorKind::BrokenPipe);
     stream.finish().await;
 }

@@ -6,10 +6,13 @@
 
 use std::fmt::Write as _;
 
-/// Where the calls put what they answer, and a vector that holds `ready\n`.
+/// A vector that holds `ready\n`.
 pub(super) const READY: &str = "8 1";
 /// A page that nothing else uses.
 pub(super) const FREE: u32 = 65536;
+
+/// Where texts begin.
+const TEXTS: usize = 2048;
 
 /// Each function with its parameters: `i` for 32 bits, `j` for 64. All but `proc_exit` answer an errno.
 const FUNCTIONS: [(&str, &str); 29] = [
@@ -47,7 +50,8 @@ const FUNCTIONS: [(&str, &str); 29] = [
 /// A program that makes these calls and prints each errno on a line of its own.
 pub(super) fn calls<'a>(lines: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
     let mut texts = Vec::new();
-    let body: String = lines.into_iter().map(|line| format!("(call $tell {})\n", call(line, &mut texts))).collect();
+    let calls: Vec<_> = lines.into_iter().map(|line| call(line, &mut texts)).collect();
+    let body = calls.iter().map(|call| ["(call $tell ", call, ")\n"].concat()).collect::<String>();
     program(&body, &texts)
 }
 
@@ -84,9 +88,6 @@ fn program(body: &str, texts: &[u8]) -> Vec<u8> {
     );
     wat::parse_str(text).unwrap()
 }
-
-/// Where texts begin.
-const TEXTS: usize = 2048;
 
 /// One call in WebAssembly text; its texts are added to `texts`.
 fn call(line: &str, texts: &mut Vec<u8>) -> String {

@@ -159,9 +159,9 @@ pub(super) fn alone(words: &[String]) -> anyhow::Result<()> {
         _ => bail!("{ALONE} knows http URL and s3 ENDPOINT ACCESS-KEY SECRET-KEY"),
     };
     let fetcher = Fetcher::new(config, store).map_err(|failure| anyhow::anyhow!(failure.message))?;
-    let fetched = runtime()?.block_on(fetcher.file(source, Some(&digest), 2 * GIBIBYTE, &Progress::default()));
-    let fetched = fetched.map_err(|failure| anyhow::anyhow!(failure.message))?;
-    if fetched.blob.digest() != digest {
+    let arrived = runtime()?.block_on(fetcher.file(source, Some(&digest), 2 * GIBIBYTE, &Progress::default()));
+    let arrived = arrived.map_err(|failure| anyhow::anyhow!(failure.message))?;
+    if arrived.blob.digest() != digest {
         bail!("the store kept other bytes");
     }
     println!("{}", peak_mebibytes()?);

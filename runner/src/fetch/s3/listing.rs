@@ -38,10 +38,10 @@ pub(super) async fn list(bucket: &Bucket, prefix: &str, limits: &FetchLimits) ->
     let (mut count, mut bytes) = (0, 0_u64);
     let mut pace = Pace::new(limits);
     let mut listed = bucket.client.list_objects_v2().bucket(&bucket.name).prefix(prefix).into_paginator().send();
-    while let Some(page) = pace.wait(listed.next(), &what).await? {
-        let page = page.map_err(|error| setback(bucket, prefix, "s3:ListBucket", &error))?;
+    while let Some(answer) = pace.wait(listed.next(), &what).await? {
+        let answer = answer.map_err(|error| setback(bucket, prefix, "s3:ListBucket", &error))?;
         count += 1;
-        for object in page.contents.unwrap_or_default() {
+        for object in answer.contents.unwrap_or_default() {
             let size_bytes = object.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
             bytes = bytes.saturating_add(size_bytes);
             entries.push(Entry { key: object.key.unwrap_or_default(), size_bytes, etag: object.e_tag });

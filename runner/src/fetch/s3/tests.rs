@@ -49,11 +49,12 @@ fn a_store_is_judged_before_it_is_asked() {
 }
 
 type SortedOut = (Vec<&'static str>, Vec<&'static str>);
+type Row = (&'static str, Vec<(&'static str, u64)>, Result<SortedOut, TreeError>);
 
 #[test]
 fn keys_become_paths_below_the_prefix_or_are_refused_by_name() {
     let refused = |path: &str, why| Err(TreeError::Unsafe { path: path.to_owned(), why });
-    let table: Vec<(&str, Vec<(&str, u64)>, Result<SortedOut, TreeError>)> = vec![
+    let table: Vec<Row> = vec![
         ("in/", vec![("in/a", 1), ("in/b/c", 1)], Ok((vec!["b"], vec!["a", "b/c"]))),
         ("in", vec![("in/a", 1), ("inner", 1)], Ok((vec![], vec!["a", "ner"]))),
         ("", vec![("a", 1)], Ok((vec![], vec!["a"]))),
