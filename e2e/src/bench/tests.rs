@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use super::*;
 
 /// A way that leaves its letter and gives one figure after the other.
-fn way<'a, const N: usize>(turns: &'a RefCell<String>, letter: char, values: [f64; N]) -> Way<'a> {
+fn way<const N: usize>(turns: &RefCell<String>, letter: char, values: [f64; N]) -> Way<'_> {
     let mut values = values.into_iter();
     Box::new(move || {
         turns.borrow_mut().push(letter);

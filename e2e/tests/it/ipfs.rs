@@ -32,7 +32,7 @@ struct Runner {
 impl Runner {
     fn new(gateways: &[&str], rpc: &[&str]) -> Self {
         let urls = |texts: &[&str]| texts.iter().map(|text| text.parse().expect("a URL")).collect();
-        let limits = FetchLimits { idle_timeout: Duration::from_secs(60), ..FetchLimits::default() };
+        let limits = FetchLimits { idle_timeout: Duration::from_mins(1), ..FetchLimits::default() };
         let ipfs = IpfsAccess { gateways: urls(gateways), rpc: urls(rpc) };
         let directory = tempfile::tempdir().expect("a folder");
         let store = Store::open(directory.path(), 4 << 30).expect("a store");

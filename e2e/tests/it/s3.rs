@@ -193,7 +193,7 @@ async fn publish(minio: &Minio, keys: &Keys, output: &Path, fence: &str) -> Resu
     let publish = S3Publish { bucket: BUCKET.to_owned(), prefix: Some("{namespace}/{job}/".to_owned()), region: None, endpoint: None };
     let destination =
         Destination { publish: &publish, namespace: "team-a", job: "carve", run: 1, index: 0, attempt: 1, fence, output: None };
-    let config = config(minio, Some(keys), FetchLimits { idle_timeout: Duration::from_secs(60), ..FetchLimits::default() });
+    let config = config(minio, Some(keys), FetchLimits { idle_timeout: Duration::from_mins(1), ..FetchLimits::default() });
     let manifest = collect(open(output)?, OutputLimits { bytes: 1 << 30, entries: 1000 }).await?;
     Ok((to_s3(&config, &destination, open(output)?, &manifest).await?, manifest))
 }
