@@ -113,11 +113,12 @@ fn a_c_program_counts_words() {
 #[test]
 fn a_go_program_walks_relative_folders_and_keeps_its_list() {
     let (place, module) = (Place::new(), example("target/guests/checksum.wasm"));
-    place.write("data/a.txt", "a").write("data/deep/b.bin", [0; 100_000]);
+    let zeros = vec![0; 100_000];
+    place.write("data/a.txt", "a").write("data/deep/b.bin", &zeros);
     for folder in ["/inputs", "inputs", "./inputs"] {
         let root = folder.trim_start_matches("./");
         let mut lines = String::new();
-        for (path, bytes) in [("a.txt", &b"a"[..]), ("deep/b.bin", &[0; 100_000])] {
+        for (path, bytes) in [("a.txt", &b"a"[..]), ("deep/b.bin", &zeros)] {
             writeln!(lines, "{} {} {root}/{path}", hex::encode(Sha256::digest(bytes)), bytes.len()).expect("written");
         }
         printed(&place.run(&["run", &module, "-i", "data", folder]), &lines);

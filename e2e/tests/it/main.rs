@@ -1,5 +1,7 @@
 //! The one test binary of what works end to end on one machine, against real programs. One file per family of promises.
 
+#![expect(clippy::panic, reason = "a test that cannot go on has failed")]
+
 mod bad_sources;
 mod components;
 mod examples;
