@@ -29,7 +29,7 @@ fn setup() -> Setup {
 }
 
 fn setup_with(addresses: AddressPolicy, change: impl FnOnce(&mut FetchLimits)) -> Setup {
-    let mut limits = FetchLimits { idle_timeout: Duration::from_secs(60), ..FetchLimits::default() };
+    let mut limits = FetchLimits { idle_timeout: Duration::from_mins(1), ..FetchLimits::default() };
     change(&mut limits);
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path(), 1 << 30).unwrap();
@@ -45,7 +45,7 @@ impl Setup {
     async fn fetch_counting(&self, url: &str, expected: Option<&Digest>, progress: &Progress) -> Result<Fetched, Failure> {
         let source = HttpSource { url: url.to_owned() };
         let fetch = self.fetcher.file(Source::Http(&source), expected, MAX_BYTES, progress);
-        tokio::time::timeout(Duration::from_secs(120), fetch).await.expect("a fetch must end")
+        tokio::time::timeout(Duration::from_mins(2), fetch).await.expect("a fetch must end")
     }
 
     fn kept(&self) -> usize {
@@ -81,9 +81,9 @@ async fn a_file_is_fetched_once_and_then_known_by_its_digest() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn those_who_want_the_same_digest_at_once_share_one_download() {
-    let server = Server::saying(ok("", &[7; 300_000]));
+    let server = Server::saying(ok("", &vec![7; 300_000]));
     let setup = Arc::new(setup());
-    let wanted = digest(&[7; 300_000]);
+    let wanted = digest(&vec![7; 300_000]);
     let tasks: Vec<_> = (0..8)
         .map(|number| {
             let (setup, url) = (Arc::clone(&setup), server.url(&format!("/{number}")));
@@ -123,7 +123,7 @@ async fn other_bytes_than_expected_are_refused_and_not_kept() {
 async fn a_body_without_end_is_cut_at_the_cap() {
     let server = Server::new(|_, _, stream| {
         say(stream, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
-        let chunk = [b"10000\r\n".as_slice(), &[0; 0x10000], b"\r\n"].concat();
+        let chunk = [b"10000\r\n".as_slice(), &vec![0; 0x10000], b"\r\n"].concat();
         while std::io::Write::write_all(stream, &chunk).is_ok() {}
     });
     let setup = setup();

@@ -44,9 +44,9 @@ async fn an_empty_output_is_a_manifest_without_files() {
 
 #[tokio::test]
 async fn what_is_no_plain_file_refuses_the_output_by_its_path() {
+    type Plant = fn(&Path, &Path);
     let outside = tempfile::tempdir().unwrap();
     fs::write(outside.path().join("secret"), "secret").unwrap();
-    type Plant = fn(&Path, &Path);
     let plants: [(&str, Plant); 12] = [
         ("symbolic link", |at, _| symlink("/etc/passwd", at.join("bad")).unwrap()),
         ("symbolic link", |at, _| symlink("../../secret", at.join("bad")).unwrap()),
@@ -100,7 +100,9 @@ async fn an_output_above_its_caps_is_refused_without_being_read() {
 async fn many_files_are_hashed_like_one() {
     let output = tempfile::tempdir().unwrap();
     let files: Vec<_> = (0..45).map(|number| format!("{number:02}")).collect();
-    files.iter().for_each(|name| fs::write(output.path().join(name), name.repeat(1000)).unwrap());
+    for name in &files {
+        fs::write(output.path().join(name), name.repeat(1000)).unwrap();
+    }
     let expected = files.iter().map(|name| file(name, name.repeat(1000).as_bytes())).collect();
     assert_eq!(manifest_of(output.path()).await, Ok(Manifest::new(expected)));
 }

@@ -8,6 +8,7 @@ use runner::store::Store;
 /// Set in a child of these tests: the directory of the store that it is to die in.
 const CHILD: &str = "WASMJOB_TEST_STORE";
 
+#[expect(clippy::disallowed_methods, reason = "how the test tells its child what it is")]
 #[test]
 fn a_process_killed_while_it_writes_leaves_nothing_behind() {
     if let Some(directory) = std::env::var_os(CHILD) {
@@ -18,7 +19,7 @@ fn a_process_killed_while_it_writes_leaves_nothing_behind() {
         pinned.write(b"pinned").unwrap();
         let _pinned = pinned.finish().unwrap();
         println!("\nwriting");
-        std::thread::sleep(std::time::Duration::from_secs(3600));
+        std::thread::sleep(std::time::Duration::from_hours(1));
         return;
     }
     let directory = tempfile::tempdir().unwrap();
