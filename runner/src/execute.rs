@@ -15,9 +15,9 @@ use crds::report::{NetworkDenied, Outcome, StreamReport};
 use crate::mounts::OutputDirectory;
 use crate::order::{Ending, Event, Order, monotonic_microseconds};
 use crate::prepare::Prepared;
-use crate::streams::Stream;
+use crate::streams::Pipe;
 use crate::task::{Observer, Sink};
-use crate::workers::{Exited, Kill, Workers, Working};
+use crate::workers::{Exited, Kill, Refill, Workers, Working};
 
 /// Longest time from the order to the guest's first instruction; only a machine in trouble takes it.
 const SET_UP_DEADLINE: Duration = Duration::from_mins(1);
@@ -66,7 +66,9 @@ pub(crate) enum Stop {
 
 /// What a worker told while it lived.
 #[derive(Debug, Default)]
-struct Told {
+struct Told<'a> {
+    /// Dropped when the guest has started: the fork of the next worker would contend with its start.
+    refill: Option<Refill<'a>>,
     denied: Vec<String>,
     grown_bytes: u64,
     started: Option<Instant>,
@@ -75,22 +77,16 @@ struct Told {
 /// Carries the order out.
 pub(crate) async fn execute(workers: &Workers, execution: Execution<'_>) -> io::Result<Executed> {
     let begun = monotonic_microseconds();
-    let stdout = Stream::open(execution.stdout, execution.stream_bytes)?;
-    let stderr = Stream::open(execution.stderr, execution.stream_bytes)?;
+    let (stdout, stderr) = (Pipe::open()?, Pipe::open()?);
     let descriptors = [execution.prepared.compiled.as_fd(), execution.stdin.as_fd(), stdout.guest.as_fd(), stderr.guest.as_fd()];
-    let mut working = match workers.take().await {
-        Ok(worker) => worker.work(execution.order, begun, descriptors)?,
-        Err(error) => {
-            // The next attempt may find a worker.
-            workers.refill()?;
-            return Err(error);
-        }
-    };
-    workers.refill()?;
+    let (worker, refill) = workers.take().await?;
+    let mut working = worker.work(execution.order, begun, descriptors)?;
     // Whatever happens to this future, no worker outlives it.
     let _guard = KillOnDrop(working.kill.clone());
+    let stdout = stdout.copy(execution.stdout, execution.stream_bytes)?;
+    let stderr = stderr.copy(execution.stderr, execution.stream_bytes)?;
 
-    let mut told = Told::default();
+    let mut told = Told { refill: Some(refill), ..Told::default() };
     let stop = watch(&mut working, execution.timeout, execution.outputs, execution.observer, &mut told).await;
     working.kill.now();
     let ran = told.started.map_or(Duration::ZERO, |started| started.elapsed());
@@ -99,7 +95,15 @@ pub(crate) async fn execute(workers: &Workers, execution: Execution<'_>) -> io::
     Ok(sum_up(stop, told, exited, execution.order, ran, stdout, stderr))
 }
 
-fn sum_up(stop: Stop, told: Told, exited: Exited, order: &Order, ran: Duration, stdout: StreamReport, stderr: StreamReport) -> Executed {
+fn sum_up(
+    stop: Stop,
+    told: Told<'_>,
+    exited: Exited,
+    order: &Order,
+    ran: Duration,
+    stdout: StreamReport,
+    stderr: StreamReport,
+) -> Executed {
     let outcome = outcome::outcome(&stop, exited.status, order.limits.memory_bytes);
     let mut executed = Executed {
         outcome,
@@ -127,7 +131,7 @@ async fn watch(
     timeout: Option<Duration>,
     outputs: &[OutputDirectory],
     observer: &Observer,
-    told: &mut Told,
+    told: &mut Told<'_>,
 ) -> Stop {
     let set_up = tokio::time::sleep(SET_UP_DEADLINE);
     let deadline = tokio::time::sleep(timeout.unwrap_or(Duration::MAX));
@@ -141,6 +145,7 @@ async fn watch(
                 Some(Event::Ended(ending)) => return Stop::Ended(ending),
                 Some(Event::Started) => {
                     told.started.get_or_insert_with(Instant::now);
+                    told.refill = None;
                     if let Some(timeout) = timeout {
                         deadline.as_mut().reset(tokio::time::Instant::now() + timeout);
                     }

@@ -16,6 +16,13 @@ use crate::task::Sink;
 /// Bytes of a stream that the report keeps.
 const TAIL_BYTES: usize = 4096;
 
+/// One stream that is not copied yet.
+pub(crate) struct Pipe {
+    /// The guest's end.
+    pub(crate) guest: OwnedFd,
+    reader: OwnedFd,
+}
+
 /// One stream being copied.
 pub(crate) struct Stream {
     /// The guest's end.
@@ -23,20 +30,29 @@ pub(crate) struct Stream {
     report: oneshot::Receiver<StreamReport>,
 }
 
-// === impl Stream ===
+// === impl Pipe ===
 
-impl Stream {
-    /// Opens a pipe and copies what the guest writes into `sink`, at most `cap` bytes; the rest is counted and dropped.
-    pub(crate) fn open(sink: Sink, cap: u64) -> io::Result<Self> {
+impl Pipe {
+    pub(crate) fn open() -> io::Result<Self> {
         let (reader, guest) = pipe_with(PipeFlags::CLOEXEC)?;
+        Ok(Self { guest, reader })
+    }
+
+    /// Copies what the guest writes into `sink`, at most `cap` bytes; the rest is counted and dropped.
+    pub(crate) fn copy(self, sink: Sink, cap: u64) -> io::Result<Stream> {
+        let Self { guest, reader } = self;
         let (sender, report) = oneshot::channel();
         std::thread::Builder::new().name("stream".to_owned()).spawn(move || {
             // Nobody waits for the report of an attempt that was given up.
             let _ = sender.send(copy(File::from(reader), sink, cap));
         })?;
-        Ok(Self { guest, report })
+        Ok(Stream { guest, report })
     }
+}
 
+// === impl Stream ===
+
+impl Stream {
     /// Waits until the guest's end is closed, here and in the worker.
     pub(crate) async fn finish(self) -> StreamReport {
         drop(self.guest);

@@ -46,6 +46,10 @@ pub(crate) struct Working {
 #[derive(Clone, Debug)]
 pub(crate) struct Kill(Arc<OwnedFd>);
 
+/// Asks for one more worker when dropped.
+#[derive(Debug)]
+pub(crate) struct Refill<'a>(&'a OwnedFd);
+
 /// A worker's end, as the zygote reaped it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Exited {
@@ -83,14 +87,11 @@ impl Workers {
         Ok(Self { requests, idle: tokio::sync::Mutex::new(receiver), zygote: Mutex::new(zygote) })
     }
 
-    /// An idle worker. `refill` asks for another one in its place.
-    pub(crate) async fn take(&self) -> io::Result<Worker> {
-        self.idle.lock().await.recv().await.unwrap_or_else(|| Err(gone()))
-    }
-
-    /// Asks for one more worker. Apart from `take`, because the fork would contend with the taken worker's start.
-    pub(crate) fn refill(&self) -> io::Result<()> {
-        send(&*self.requests, &ForkRequest, &[]).map_err(|_| gone())
+    /// An idle worker. Another one is asked for in its place when `Refill` is dropped, which is at once where there is none.
+    pub(crate) async fn take(&self) -> io::Result<(Worker, Refill<'_>)> {
+        let worker = self.idle.lock().await.recv().await.unwrap_or_else(|| Err(gone()));
+        let refill = Refill(&self.requests);
+        Ok((worker?, refill))
     }
 }
 
@@ -130,6 +131,13 @@ fn register(births: &OwnedFd, idle: &mpsc::UnboundedSender<io::Result<Worker>>) 
                 let _ = idle.send(Err(io::Error::other(format!("no worker could be started: {error}"))));
             }
         }
+    }
+}
+
+impl Drop for Refill<'_> {
+    fn drop(&mut self) {
+        // Where the zygote is gone, the next one to take a worker learns it.
+        let _ = send(self.0, &ForkRequest, &[]);
     }
 }
 

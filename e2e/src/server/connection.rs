@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::hash::{DefaultHasher, Hasher as _};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt as _;
@@ -142,10 +142,16 @@ fn send(mut connection: &TcpStream, content: Content<'_>, range: Range<u64>) -> 
             let at = |offset: u64| usize::try_from(offset).expect("an offset into memory");
             connection.write_all(&bytes[at(range.start)..at(range.end)])
         }
-        Content::File(mut file) => {
-            file.seek(SeekFrom::Start(range.start))?;
-            // The kernel copies from file to socket.
-            io::copy(&mut file.take(range.end - range.start), &mut connection).map(drop)
+        Content::File(file) => {
+            // The kernel copies from file to socket, which `io::copy` asks it to do for few files only.
+            let mut offset = range.start;
+            while offset < range.end {
+                let rest = usize::try_from(range.end - offset).unwrap_or(usize::MAX);
+                if rustix::fs::sendfile(connection, &file, Some(&mut offset), rest)? == 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+            }
+            Ok(())
         }
     }
 }

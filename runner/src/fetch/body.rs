@@ -20,7 +20,7 @@ use crate::failure::{Failure, chain};
 use crate::store::{self, Blob, BlobWriter, FinishError, Spool, Store};
 
 /// Bytes received but not yet hashed and written, at most.
-const IN_FLIGHT: u32 = 8 << 20;
+const IN_FLIGHT: u32 = 4 << 20;
 /// Up to this many bytes are collected before threads are started: most modules are done by then.
 const SMALL: u64 = 256 << 10;
 

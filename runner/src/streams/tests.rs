@@ -6,7 +6,7 @@ use super::*;
 /// What a guest that writes this leaves: the report, and what came through.
 async fn passed(cap: u64, writes: Vec<Vec<u8>>) -> (StreamReport, Vec<u8>) {
     let sink = tempfile::NamedTempFile::new().unwrap();
-    let stream = Stream::open(Sink::File(sink.reopen().unwrap()), cap).unwrap();
+    let stream = Pipe::open().unwrap().copy(Sink::File(sink.reopen().unwrap()), cap).unwrap();
     let mut guest = File::from(stream.guest.try_clone().unwrap());
     let guest_side = std::thread::spawn(move || writes.iter().for_each(|bytes| guest.write_all(bytes).unwrap()));
     let report = tokio::time::timeout(Duration::from_mins(1), async {
@@ -51,7 +51,7 @@ async fn the_tail_is_the_last_of_it_and_begins_at_a_character() {
 async fn a_guest_whose_reader_left_gets_an_error() {
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).unwrap();
     drop(reader);
-    let stream = Stream::open(Sink::File(File::from(writer)), 1 << 20).unwrap();
+    let stream = Pipe::open().unwrap().copy(Sink::File(File::from(writer)), 1 << 20).unwrap();
     let mut guest = File::from(stream.guest.try_clone().unwrap());
     let error = tokio::task::spawn_blocking(move || {
         loop {
