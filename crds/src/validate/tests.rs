@@ -1,3 +1,5 @@
+mod any;
+
 use serde_json::{Value, json};
 
 use super::{Violation, parse, validate};

@@ -99,6 +99,27 @@ fn else_it_is_called_what_the_url_ends_in() {
 
 proptest! {
     #[test]
+    fn any_url_that_is_let_through_is_http_without_a_user(text in prop_oneof![
+        "(?i)(https?|file|ftp|data|javascript)?:?[/\\\\]{0,3}[a-z0-9.@:\\[\\]%#?-]{0,24}",
+        ".{0,40}",
+    ]) {
+        if let Ok(url) = first_hop(&text) {
+            prop_assert!(matches!(url.scheme(), "http" | "https"), "{url}");
+            prop_assert!(url.username().is_empty() && url.password().is_none() && url.has_host(), "{url}");
+        }
+    }
+
+    #[test]
+    fn any_redirect_from_https_stays_on_https(location in prop_oneof!["(https?:)?(//)?[a-z0-9./@:-]{0,24}", ".{0,40}"]) {
+        let from = Url::parse("https://example.com/a/b").unwrap();
+        if let Ok(url) = next_hop(&from, Some(location.as_bytes())) {
+            prop_assert!(url.scheme() == "https" && url.username().is_empty() && url.password().is_none(), "{url}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
     fn any_header_gives_a_safe_name_or_none(header in any::<Vec<u8>>()) {
         if let Some(name) = of_disposition(&header) {
             prop_assert!(crate::fetch::path::safe_path(&name).is_ok() && !name.contains('/'));
