@@ -16,7 +16,8 @@ use jiff::Timestamp;
 
 use crate::execute::{Executed, Execution, execute};
 use crate::failure::Failure;
-use crate::fetch::Tree;
+use crate::fetch::s3::S3;
+use crate::fetch::{Fetcher, Tree};
 use crate::mounts::{self, OutputDirectory};
 use crate::order::{Order, OrderLimits};
 use crate::prepare::Prepared;
@@ -66,7 +67,11 @@ pub(crate) async fn run(runner: &Runner, mut task: Task) -> Report {
 async fn line(runner: &Runner, task: &mut Task, ledger: &mut Ledger) -> Result<Report, Failure> {
     place::fits(&task.what)?;
     task.observer.enter(Stage::Fetching);
-    let arrived = arrive(runner, task, ledger).await?;
+    let fetcher = match task.s3.take() {
+        Some(access) => runner.fetcher().with_s3(access),
+        None => runner.fetcher().clone(),
+    };
+    let arrived = arrive(runner, &fetcher, task, ledger).await?;
 
     let work = tempfile::Builder::new()
         .prefix(&format!("{}-", std::process::id()))
@@ -99,23 +104,15 @@ async fn line(runner: &Runner, task: &mut Task, ledger: &mut Ledger) -> Result<R
 
     task.observer.enter(Stage::Publishing);
     let begun = Instant::now();
-    let published = publish_or_discard(runner, task, &executed, &outputs).await;
+    let published = publish_or_discard(fetcher.s3(), task, &executed, &outputs).await;
     ledger.durations.publish_milliseconds = signed(begun.elapsed().as_millis());
     Ok(ledger.ended(executed, published))
 }
 
 /// Publishes what a guest left that came to an end of its own. Of an output that is refused nothing is left.
-async fn publish_or_discard(
-    runner: &Runner,
-    task: &Task,
-    executed: &Executed,
-    outputs: &[OutputDirectory],
-) -> Result<Vec<ResultReport>, Failure> {
-    let published = if executed.outcome.exit_code.is_some() {
-        publish::outputs::publish(runner.fetcher().config(), &task.identity, outputs).await
-    } else {
-        Ok(Vec::new())
-    };
+async fn publish_or_discard(s3: &S3, task: &Task, executed: &Executed, outputs: &[OutputDirectory]) -> Result<Vec<ResultReport>, Failure> {
+    let published =
+        if executed.outcome.exit_code.is_some() { publish::outputs::publish(s3, &task.identity, outputs).await } else { Ok(Vec::new()) };
     let refused = published.as_ref().is_err_and(|failure| matches!(failure.reason, Reason::OutputUnsafe | Reason::OutputTooLarge));
     if refused || executed.outcome.exit_code.is_none() {
         publish::outputs::discard(outputs).await;
@@ -124,17 +121,17 @@ async fn publish_or_discard(
 }
 
 /// Fetches the module and the inputs side by side; the module compiles while inputs still arrive.
-async fn arrive(runner: &Runner, task: &Task, ledger: &mut Ledger) -> Result<Arrived, Failure> {
+async fn arrive(runner: &Runner, fetcher: &Fetcher, task: &Task, ledger: &mut Ledger) -> Result<Arrived, Failure> {
     let begun = Instant::now();
     let fuel = task.what.wasm_limits.as_ref().is_some_and(|limits| limits.fuel.is_some());
     let module = async {
-        let module = sources::module(runner, task).await?;
+        let module = sources::module(fetcher, task).await?;
         let fetched = begun.elapsed();
-        let prepared = runner.compiled().prepare(runner.fetcher().store(), &module, fuel).await?;
+        let prepared = runner.compiled().prepare(fetcher.store(), &module, fuel).await?;
         Ok::<_, Failure>((module, prepared, fetched, begun.elapsed().saturating_sub(fetched)))
     };
     let inputs = async {
-        let trees = sources::inputs(runner, task).await?;
+        let trees = sources::inputs(fetcher, task).await?;
         Ok::<_, Failure>((trees, begun.elapsed()))
     };
     let ((module, prepared, module_fetched, compiled), (trees, inputs_fetched)) = tokio::try_join!(module, inputs)?;

@@ -42,6 +42,7 @@ pub struct FetchConfig {
 #[derive(Clone, Debug)]
 pub struct Fetcher {
     shared: Arc<Shared>,
+    s3: Arc<S3>,
 }
 
 /// One verified file.
@@ -93,7 +94,6 @@ struct Shared {
     config: FetchConfig,
     store: Store,
     http: Http,
-    s3: S3,
     ipfs: Ipfs,
 }
 
@@ -104,7 +104,17 @@ impl Fetcher {
         let http = Http::new(config.limits.clone(), config.addresses.clone());
         let s3 = S3::new(config.limits.clone(), config.addresses.clone(), config.s3.clone());
         let ipfs = Ipfs::new(config.limits.clone(), config.ipfs.clone());
-        Ok(Self { shared: Arc::new(Shared { config, store, http, s3, ipfs }) })
+        Ok(Self { shared: Arc::new(Shared { config, store, http, ipfs }), s3: Arc::new(s3) })
+    }
+
+    /// The same, but for how S3 is reached. What one access may read, another is not given, unless it names the digest of the bytes.
+    #[must_use]
+    pub fn with_s3(&self, access: S3Access) -> Self {
+        Self { shared: Arc::clone(&self.shared), s3: Arc::new(self.s3.with_access(access)) }
+    }
+
+    pub(crate) fn s3(&self) -> &S3 {
+        &self.s3
     }
 
     pub fn config(&self) -> &FetchConfig {
@@ -137,7 +147,7 @@ impl Fetcher {
         match source {
             Source::S3(s3) if s3.key.is_none() => {
                 no_digest(expected, "an s3 prefix")?;
-                self.in_time(self.shared.s3.tree(&self.shared.store, s3, progress).boxed()).await
+                self.in_time(self.s3.tree(&self.shared.store, s3, progress).boxed()).await
             }
             Source::Ipfs(ipfs) => {
                 let shared = &self.shared;
@@ -172,7 +182,7 @@ impl Fetcher {
         let shared = &self.shared;
         match source {
             Source::Http(http) => shared.http.fetch(&shared.store, &http.url, want, progress).await,
-            Source::S3(s3) => shared.s3.file(&shared.store, s3, want, progress).await,
+            Source::S3(s3) => self.s3.file(&shared.store, s3, want, progress).await,
             Source::Inline(base64) => inline::fetch(&shared.store, base64, want, progress).await,
             Source::Ipfs(ipfs) => shared.ipfs.file((&shared.store, &shared.http), ipfs, want, progress).boxed().await,
         }

@@ -8,6 +8,7 @@
 //! | `mounts` | the directories a guest sees, built from the store by links |
 //! | `prepare`, `prepare/*` | bytes → checked imports → compiled module, cached |
 //! | `zygote`, `worker` | the processes a guest runs in |
+//! | `lease` | until when they may |
 //! | `sandbox`, `sandbox/*` | the only code that drives wasmtime |
 //! | `publish`, `publish/*` | output directory → manifest and result location |
 
@@ -16,6 +17,7 @@ mod compiler;
 mod execute;
 pub mod failure;
 pub mod fetch;
+pub mod lease;
 mod mounts;
 mod order;
 mod prepare;

@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 
 use crate::attempt;
 use crate::fetch::{FetchConfig, Fetcher};
+use crate::lease::Deadline;
 use crate::prepare::CompiledModules;
 use crate::store::Store;
 use crate::task::Task;
@@ -25,6 +26,9 @@ pub struct Config {
     pub limits: GuestLimits,
     /// Workers kept ready.
     pub idle_workers: usize,
+    /// Until when guests may run here; `None`: as long as the caller lives. Started after the first extension, a runner has its workers
+    /// ready; before, they are started when the first guest needs one.
+    pub lease: Option<Deadline>,
 }
 
 /// What a guest may use where its job says nothing.

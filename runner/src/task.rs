@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use crds::job::WhatToRun;
 
 use crate::fetch::Progress;
+use crate::fetch::s3::S3Access;
 
 /// One attempt.
 #[derive(Debug)]
@@ -19,6 +20,9 @@ pub struct Task {
     pub what: WhatToRun,
     /// Files and directories of this machine that stand in for sources: only the command line has them.
     pub local: LocalSources,
+    /// How S3 is reached for this task, by its fetches and by what it publishes; `None`: as the runner is configured. An access without
+    /// credentials reaches public objects only.
+    pub s3: Option<S3Access>,
     /// Stands in for `what.stdin` when set.
     pub stdin: Option<File>,
     /// Where the guest's stdout and stderr go as they come, besides their tails in the report.

@@ -58,6 +58,7 @@ async fn attempt(job: &LocalJob, flags: &RunArgs, environment: &Environment) -> 
         identity: identity(job).map_err(|error| not_started("draw random numbers", &error))?,
         what: job.job.spec.run.clone(),
         local: job.local.clone(),
+        s3: None,
         stdin: stdin(flags).map_err(|error| Failure::new(Reason::FetchNotFound, format!("--stdin: {error}")))?,
         stdout,
         stderr,
@@ -165,6 +166,7 @@ async fn config(job: &LocalJob, flags: &RunArgs, environment: &Environment, cach
         fetch,
         limits: runner::GuestLimits::default(),
         idle_workers: 1,
+        lease: None,
     })
 }
 

@@ -14,37 +14,36 @@ use futures_util::future::try_join_all;
 
 use crate::failure::Failure;
 use crate::fetch::path::safe_path;
-use crate::fetch::{Tree, TreeFile};
-use crate::runner::Runner;
+use crate::fetch::{Fetcher, Tree, TreeFile};
 use crate::store::{Blob, Store};
 use crate::task::Task;
 
 /// The module's bytes, verified.
-pub(crate) async fn module(runner: &Runner, task: &Task) -> Result<Blob, Failure> {
-    let limit = runner.fetcher().config().limits.module_bytes;
+pub(crate) async fn module(fetcher: &Fetcher, task: &Task) -> Result<Blob, Failure> {
+    let limit = fetcher.config().limits.module_bytes;
     if let Some(path) = &task.local.module {
-        let (store, path, digest) = (runner.fetcher().store().clone(), path.clone(), task.what.module.digest);
+        let (store, path, digest) = (fetcher.store().clone(), path.clone(), task.what.module.digest);
         return blocking(move || import(&store, &path, digest.as_ref(), limit, "the module")).await;
     }
     let source = task.what.module.source().ok_or_else(|| no_source("spec.module"))?;
-    let fetched = runner.fetcher().file(source, task.what.module.digest.as_ref(), limit, &task.observer.progress).await;
+    let fetched = fetcher.file(source, task.what.module.digest.as_ref(), limit, &task.observer.progress).await;
     fetched.map(|fetched| fetched.blob).map_err(|failure| named("spec.module", failure))
 }
 
 /// The inputs' trees, in the spec's order, fetched side by side.
-pub(crate) async fn inputs(runner: &Runner, task: &Task) -> Result<Vec<Tree>, Failure> {
-    try_join_all(task.what.inputs.iter().map(|one| input(runner, task, one))).await
+pub(crate) async fn inputs(fetcher: &Fetcher, task: &Task) -> Result<Vec<Tree>, Failure> {
+    try_join_all(task.what.inputs.iter().map(|one| input(fetcher, task, one))).await
 }
 
-async fn input(runner: &Runner, task: &Task, input: &Input) -> Result<Tree, Failure> {
+async fn input(fetcher: &Fetcher, task: &Task, input: &Input) -> Result<Tree, Failure> {
     let field = format!("spec.inputs[{}]", input.name);
     if let Some(path) = task.local.inputs.get(&input.name) {
-        let (store, path, input) = (runner.fetcher().store().clone(), path.clone(), input.clone());
-        let limits = runner.fetcher().config().limits.clone();
+        let (store, path, input) = (fetcher.store().clone(), path.clone(), input.clone());
+        let limits = fetcher.config().limits.clone();
         return blocking(move || local_tree(&store, &path, &input, limits.input_bytes, limits.input_entries)).await;
     }
     let source = input.source().ok_or_else(|| no_source(&field))?;
-    let tree = runner.fetcher().tree(source, &input.name, input.digest.as_ref(), &task.observer.progress).await;
+    let tree = fetcher.tree(source, &input.name, input.digest.as_ref(), &task.observer.progress).await;
     tree.map_err(|failure| named(&field, failure))
 }
 

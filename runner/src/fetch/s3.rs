@@ -9,7 +9,7 @@ mod object;
 pub(crate) mod refusal;
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{SharedCredentialsProvider, SharedHttpClient};
@@ -42,11 +42,17 @@ pub struct S3Access {
 /// Clients for S3 stores, made as they are needed and sharing one pool of connections.
 #[derive(Debug)]
 pub(crate) struct S3 {
+    reach: Arc<Reach>,
+    access: S3Access,
+    clients: Mutex<HashMap<Target, Client>>,
+}
+
+/// What every access of this machine has in common. Connections carry no credentials: each request is signed by itself.
+#[derive(Debug)]
+struct Reach {
     limits: FetchLimits,
     addresses: AddressPolicy,
-    access: S3Access,
-    http: std::sync::OnceLock<SharedHttpClient>,
-    clients: Mutex<HashMap<Target, Client>>,
+    http: OnceLock<SharedHttpClient>,
 }
 
 /// A bucket that can be asked, and how messages name what is in it.
@@ -61,7 +67,17 @@ pub(crate) struct Bucket {
 
 impl S3 {
     pub(crate) fn new(limits: FetchLimits, addresses: AddressPolicy, access: S3Access) -> Self {
-        Self { limits, addresses, access, http: std::sync::OnceLock::new(), clients: Mutex::default() }
+        let reach = Arc::new(Reach { limits, addresses, http: OnceLock::new() });
+        Self { reach, access, clients: Mutex::default() }
+    }
+
+    /// Over the same connections, with clients of its own.
+    pub(crate) fn with_access(&self, access: S3Access) -> Self {
+        Self { reach: Arc::clone(&self.reach), access, clients: Mutex::default() }
+    }
+
+    pub(crate) fn limits(&self) -> &FetchLimits {
+        &self.reach.limits
     }
 
     /// One object, under its key.
@@ -70,7 +86,7 @@ impl S3 {
             return Err(Failure::new(Reason::InvalidSpec, "s3.key: it is missing; a module is one object"));
         };
         let bucket = self.bucket(&source.bucket, source.region.as_deref(), source.endpoint.as_deref())?;
-        let object = Object { bucket: &bucket, key, version_id: source.version_id.as_deref(), limits: &self.limits };
+        let object = Object { bucket: &bucket, key, version_id: source.version_id.as_deref(), limits: self.limits() };
         let object = &object;
         let blob = retrying(|| async move {
             let found = object.head().await?;
@@ -84,7 +100,7 @@ impl S3 {
     pub(crate) async fn tree(&self, store: &Store, source: &S3Source, progress: &Progress) -> Result<Tree, Failure> {
         let prefix = source.prefix.as_deref().unwrap_or_default();
         let bucket = self.bucket(&source.bucket, source.region.as_deref(), source.endpoint.as_deref())?;
-        let listing = retrying(|| listing::list(&bucket, prefix, &self.limits)).await?;
+        let listing = retrying(|| listing::list(&bucket, prefix, self.limits())).await?;
         let (small, large): (Vec<_>, Vec<_>) = listing.files.iter().partition(|file| file.found.size_bytes <= object::RANGE_BYTES);
         // Small objects side by side; a large one has parallel ranges of its own. Either way memory holds a few ranges.
         let small: Vec<_> = small.into_iter().map(|file| self.listed(store, &bucket, file, progress).boxed()).collect();
@@ -96,7 +112,7 @@ impl S3 {
     }
 
     async fn listed(&self, store: &Store, bucket: &Bucket, file: &Listed, progress: &Progress) -> Result<TreeFile, Failure> {
-        let object = Object { bucket, key: &file.key, version_id: None, limits: &self.limits };
+        let object = Object { bucket, key: &file.key, version_id: None, limits: self.limits() };
         let want = Want { expected: None, max_bytes: file.found.size_bytes };
         let blob = retrying(|| object.read(store, &file.found, want, progress)).await?;
         Ok(TreeFile { path: file.path.clone(), blob })
@@ -109,12 +125,12 @@ impl S3 {
             region: region.or(self.access.region.as_deref()).unwrap_or("us-east-1").to_owned(),
             endpoint: endpoint.or(self.access.endpoint.as_deref()).map(str::to_owned),
         };
-        target.check(&self.addresses)?;
-        let http = self.http.get_or_init(|| client::http(&self.addresses));
+        target.check(&self.reach.addresses)?;
+        let http = self.reach.http.get_or_init(|| client::http(&self.reach.addresses));
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let client = clients
             .entry(target.clone())
-            .or_insert_with(|| client::build(&target, self.access.credentials.clone(), http.clone(), &self.limits))
+            .or_insert_with(|| client::build(&target, self.access.credentials.clone(), http.clone(), self.limits()))
             .clone();
         Ok(Bucket { client, name: name.to_owned(), endpoint: target.endpoint, signed: self.access.credentials.is_some() })
     }

@@ -8,10 +8,10 @@ use crds::job::Output;
 use crds::report::ResultReport;
 
 use super::manifest::Manifest;
-use super::s3::{Destination, to_s3};
+use super::s3::{Destination, over};
 use super::{OutputLimits, collect, open};
 use crate::failure::Failure;
-use crate::fetch::FetchConfig;
+use crate::fetch::s3::S3;
 use crate::mounts::OutputDirectory;
 use crate::task::Identity;
 
@@ -19,7 +19,7 @@ use crate::task::Identity;
 ///
 /// # Errors
 /// The first output that must not or could not be published, named. Of outputs one of which must not be published none is.
-pub(crate) async fn publish(config: &FetchConfig, identity: &Identity, outputs: &[OutputDirectory]) -> Result<Vec<ResultReport>, Failure> {
+pub(crate) async fn publish(s3: &S3, identity: &Identity, outputs: &[OutputDirectory]) -> Result<Vec<ResultReport>, Failure> {
     let mut collected = Vec::new();
     for output in outputs {
         let manifest = match open(&output.directory) {
@@ -33,7 +33,7 @@ pub(crate) async fn publish(config: &FetchConfig, identity: &Identity, outputs: 
     }
     let mut results = Vec::new();
     for (output, manifest) in &collected {
-        let uri = send(config, identity, output, manifest, outputs.len() > 1).await.map_err(|failure| named(output, &failure))?;
+        let uri = send(s3, identity, output, manifest, outputs.len() > 1).await.map_err(|failure| named(output, &failure))?;
         results.push(report(&output.output, manifest, uri));
     }
     Ok(results)
@@ -54,7 +54,7 @@ pub(crate) async fn discard(outputs: &[OutputDirectory]) {
 
 /// Sends one output to every place that its spec names. The first of them.
 async fn send(
-    config: &FetchConfig,
+    s3: &S3,
     identity: &Identity,
     output: &OutputDirectory,
     manifest: &Manifest,
@@ -72,7 +72,7 @@ async fn send(
             fence: &identity.fence,
             output: one_of_several.then_some(output.output.name.as_str()),
         };
-        let published = to_s3(config, &destination, open(&output.directory)?, manifest).await?;
+        let published = over(s3, &destination, open(&output.directory)?, manifest).await?;
         uri.get_or_insert(published);
     }
     Ok(uri)

@@ -15,9 +15,9 @@ use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use self::upload::{PART_BYTES, PARTS_AT_ONCE, Upload, in_time, refused};
 use super::manifest::{Manifest, ManifestFile};
 use crate::failure::Failure;
-use crate::fetch::FetchConfig;
 use crate::fetch::retry::{Setback, retrying};
 use crate::fetch::s3::{Bucket, S3};
+use crate::fetch::{FetchConfig, FetchLimits};
 use crate::store::digest_of;
 
 /// Name of the manifest beside the files that it lists. An output with a file of this name at its top is refused.
@@ -60,17 +60,22 @@ pub async fn to_s3(
     directory: OwnedFd,
     manifest: &Manifest,
 ) -> Result<String, Failure> {
+    let s3 = S3::new(config.limits.clone(), config.addresses.clone(), config.s3.clone());
+    over(&s3, destination, directory, manifest).await
+}
+
+/// As `to_s3`, over connections that are there.
+pub(crate) async fn over(s3: &S3, destination: &Destination<'_>, directory: OwnedFd, manifest: &Manifest) -> Result<String, Failure> {
     if manifest.files.iter().any(|file| file.path == MANIFEST) {
         let message = format!("output {MANIFEST:?}: the manifest is published under this name; call the file something else");
         return Err(Failure::new(Reason::OutputUnsafe, message));
     }
-    let limit = config.limits.total_timeout;
-    let s3 = S3::new(config.limits.clone(), config.addresses.clone(), config.s3.clone());
     let publish = destination.publish;
     let bucket = s3.bucket(&publish.bucket, publish.region.as_deref(), publish.endpoint.as_deref())?;
     let prefix = destination.prefix();
     check_keys(&prefix, manifest)?;
-    let all = upload_all(config, &bucket, &prefix, directory, manifest).boxed();
+    let (limits, limit) = (s3.limits(), s3.limits().total_timeout);
+    let all = upload_all(limits, &bucket, &prefix, directory, manifest).boxed();
     tokio::time::timeout(limit, all).await.unwrap_or_else(|_| {
         Err(Failure::new(Reason::PublishFailed, format!("{}: not uploaded within {} s", bucket.called(&prefix), limit.as_secs())))
     })?;
@@ -89,20 +94,15 @@ fn check_keys(prefix: &str, manifest: &Manifest) -> Result<(), Failure> {
 }
 
 async fn upload_all<'a>(
-    config: &'a FetchConfig,
+    limits: &'a FetchLimits,
     bucket: &'a Bucket,
     prefix: &str,
     directory: OwnedFd,
     manifest: &'a Manifest,
 ) -> Result<(), Failure> {
     let directory = Arc::new(directory);
-    let upload = |file: &'a ManifestFile| Upload {
-        limits: &config.limits,
-        bucket,
-        key: format!("{prefix}{}", file.path),
-        file,
-        directory: directory.clone(),
-    };
+    let upload =
+        |file: &'a ManifestFile| Upload { limits, bucket, key: format!("{prefix}{}", file.path), file, directory: directory.clone() };
     let (small, large): (Vec<_>, Vec<_>) = manifest.files.iter().partition(|file| file.size_bytes <= PART_BYTES);
     let small: Vec<_> = small.into_iter().map(|file| whole(upload(file)).boxed()).collect();
     stream::iter(small).buffer_unordered(PARTS_AT_ONCE).try_collect::<()>().await?;
@@ -110,7 +110,7 @@ async fn upload_all<'a>(
         upload(file).in_parts().await?;
     }
     let (key, json) = (format!("{prefix}{MANIFEST}"), manifest.to_json());
-    retrying(|| put_manifest(config, bucket, &key, &json)).await
+    retrying(|| put_manifest(limits, bucket, &key, &json)).await
 }
 
 async fn whole(upload: Upload<'_>) -> Result<(), Failure> {
@@ -118,7 +118,7 @@ async fn whole(upload: Upload<'_>) -> Result<(), Failure> {
 }
 
 /// Creates the manifest, which must not be there yet. One with the same bytes is ours: its first answer was lost.
-async fn put_manifest(config: &FetchConfig, bucket: &Bucket, key: &str, json: &[u8]) -> Result<(), Setback> {
+async fn put_manifest(limits: &FetchLimits, bucket: &Bucket, key: &str, json: &[u8]) -> Result<(), Setback> {
     let what = bucket.called(key);
     let request = bucket
         .client
@@ -130,9 +130,9 @@ async fn put_manifest(config: &FetchConfig, bucket: &Bucket, key: &str, json: &[
         .checksum_sha256(STANDARD.encode(digest_of(json).as_bytes()))
         .body(ByteStream::from(json.to_vec()))
         .send();
-    let Err(error) = in_time(&config.limits, json.len() as u64, &what, request).await? else { return Ok(()) };
+    let Err(error) = in_time(limits, json.len() as u64, &what, request).await? else { return Ok(()) };
     match error.raw_response().map(|response| response.status().as_u16()) {
-        Some(412) if is_there(config, bucket, key, json).await? => Ok(()),
+        Some(412) if is_there(limits, bucket, key, json).await? => Ok(()),
         Some(412) => Err(Setback::last(Reason::PublishFailed, format!("{what}: another manifest is there already; nothing was replaced"))),
         Some(501) => Err(Setback::last(
             Reason::PublishFailed,
@@ -142,13 +142,13 @@ async fn put_manifest(config: &FetchConfig, bucket: &Bucket, key: &str, json: &[
     }
 }
 
-async fn is_there(config: &FetchConfig, bucket: &Bucket, key: &str, json: &[u8]) -> Result<bool, Setback> {
+async fn is_there(limits: &FetchLimits, bucket: &Bucket, key: &str, json: &[u8]) -> Result<bool, Setback> {
     let request = bucket.client.get_object().bucket(&bucket.name).key(key).send();
-    let found = in_time(&config.limits, 0, key, request).await?.map_err(|error| refused(bucket, key, "s3:GetObject", &error))?;
+    let found = in_time(limits, 0, key, request).await?.map_err(|error| refused(bucket, key, "s3:GetObject", &error))?;
     if found.content_length() != i64::try_from(json.len()).ok() {
         return Ok(false);
     }
-    let body = in_time(&config.limits, json.len() as u64, key, found.body.collect()).await?;
+    let body = in_time(limits, json.len() as u64, key, found.body.collect()).await?;
     Ok(body.is_ok_and(|body| body.into_bytes() == json))
 }
 

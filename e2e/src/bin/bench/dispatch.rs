@@ -63,6 +63,7 @@ pub(crate) fn machine(folder: &Path) -> anyhow::Result<Machine> {
         fetch: FetchConfig::default(),
         limits: GuestLimits::default(),
         idle_workers: 2,
+        lease: None,
     };
     let runner = runtime.block_on(async { Runner::start(config) }).context("failed to start the runner")?;
     Ok(Machine { runtime, runner, outputs: folder.join("outputs") })
@@ -107,6 +108,7 @@ fn task(module: &Path, outputs: &Path) -> Task {
             timeout_seconds: None,
         },
         local: LocalSources { module: Some(module.to_owned()), ..LocalSources::default() },
+        s3: None,
         stdin: None,
         stdout: Sink::Tail,
         stderr: Sink::Tail,
