@@ -146,7 +146,7 @@ fn finish(flags: &RunArgs, ending: &Ending) -> ExitCode {
 
 /// As after the first run of a job of generation 1.
 fn status(report: &Report) -> WasmJobStatus {
-    let run = Run { number: 1, generation: 1, state: RunState::Ended(report) };
+    let run = Run { number: 1, generation: 1, state: RunState::Ended(report), attempt: 1, node_name: None };
     WasmJobStatus::of_run(&run, report.finish_time, None)
 }
 

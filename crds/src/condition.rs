@@ -25,16 +25,27 @@ pub const READY: &str = "Ready";
 pub const RECONCILING: &str = "Reconciling";
 /// True when only a person can help; absent otherwise.
 pub const STALLED: &str = "Stalled";
+/// True while the job is suspended; absent otherwise.
+pub const SUSPENDED: &str = "Suspended";
+/// False while no node can take the job, with why, node by node; absent otherwise.
+pub const SCHEDULED: &str = "Scheduled";
 
 /// How a run stands.
 #[derive(Clone, Copy, Debug)]
 pub enum RunState<'a> {
     /// Nothing has started. The message says what it waits for.
     Pending { message: &'a str },
+    /// No node can take it. The message says why, node by node.
+    Unschedulable { message: &'a str },
+    /// Nothing of it runs, because its spec says so.
+    Suspended { message: &'a str },
     /// Under way. The message says what is being done.
     Running { since: Timestamp, message: &'a str },
-    /// Over.
+    /// Over, with the attempt that is its result.
     Ended(&'a Report),
+    /// Over, for a reason of the job's own (a deadline, a cancellation, too many failures), at this time. `last` is the newest attempt,
+    /// whose output and module are shown.
+    Stopped { reason: Reason, message: &'a str, since: Option<Timestamp>, at: Timestamp, last: Option<&'a Report> },
 }
 
 /// The conditions of a run. `generation` is the spec's that it runs, `before` are the conditions that these replace.
@@ -44,33 +55,48 @@ pub enum RunState<'a> {
 /// `Complete`, `Failed`, `Reconciling` and `Stalled` are there only when true. The order is always the same.
 pub fn of_run(state: &RunState<'_>, generation: i64, now: Timestamp, before: &[Condition]) -> Vec<Condition> {
     let (reason, message) = reason_and_message(state);
-    let unfinished = [(FINISHED, "False"), (READY, "Unknown"), (RECONCILING, "True")];
-    let succeeded = [(FINISHED, "True"), (COMPLETE, "True"), (READY, "True")];
-    let failed = [(FINISHED, "True"), (FAILED, "True"), (READY, "False"), (STALLED, "True")];
-    let conditions: &[(&str, &str)] = match state {
-        RunState::Pending { .. } | RunState::Running { .. } => &unfinished,
-        RunState::Ended(report) if report.outcome.reason == Reason::Completed => &succeeded,
-        RunState::Ended(_) => &failed,
-    };
-    let condition = |&(type_, status): &(&str, &str)| Condition {
-        type_: type_.to_owned(),
-        status: status.to_owned(),
+    let condition = |(type_, status, reason): &(&str, &str, Reason)| Condition {
+        type_: (*type_).to_owned(),
+        status: (*status).to_owned(),
         reason: reason.name().to_owned(),
         message: message.clone(),
         observed_generation: Some(generation),
         last_transition_time: Time(transition_time(type_, status, now, before)),
     };
-    conditions.iter().map(condition).collect()
+    types_and_statuses(state, reason).iter().map(condition).collect()
+}
+
+fn types_and_statuses(state: &RunState<'_>, reason: Reason) -> Vec<(&'static str, &'static str, Reason)> {
+    let with = |list: &[(&'static str, &'static str)]| list.iter().map(|&(type_, status)| (type_, status, reason)).collect::<Vec<_>>();
+    let unfinished = [(FINISHED, "False"), (READY, "Unknown"), (RECONCILING, "True")];
+    match state {
+        RunState::Pending { .. } | RunState::Running { .. } => with(&unfinished),
+        RunState::Unschedulable { .. } => {
+            let mut list = with(&unfinished);
+            list.push((SCHEDULED, "False", Reason::Unschedulable));
+            list
+        }
+        // Nothing will happen until somebody resumes it; whoever waits for the job still waits.
+        RunState::Suspended { .. } => with(&[(FINISHED, "False"), (READY, "Unknown"), (RECONCILING, "True"), (SUSPENDED, "True")]),
+        RunState::Ended(_) | RunState::Stopped { .. } if reason == Reason::Completed => {
+            with(&[(FINISHED, "True"), (COMPLETE, "True"), (READY, "True")])
+        }
+        RunState::Ended(_) | RunState::Stopped { .. } => {
+            with(&[(FINISHED, "True"), (FAILED, "True"), (READY, "False"), (STALLED, "True")])
+        }
+    }
 }
 
 fn reason_and_message(state: &RunState<'_>) -> (Reason, String) {
     match state {
-        RunState::Pending { message } => (Reason::Pending, text::head(message, MESSAGE_BYTES)),
+        RunState::Pending { message } | RunState::Unschedulable { message } => (Reason::Pending, text::head(message, MESSAGE_BYTES)),
+        RunState::Suspended { message } => (Reason::Suspended, text::head(message, MESSAGE_BYTES)),
         RunState::Running { message, .. } => (Reason::Running, text::head(message, MESSAGE_BYTES)),
         RunState::Ended(report) if report.outcome.message.is_empty() => {
             (report.outcome.reason, format!("ended after {}", duration_text(report.start_time, report.finish_time)))
         }
         RunState::Ended(report) => (report.outcome.reason, text::head(&report.outcome.message, MESSAGE_BYTES)),
+        RunState::Stopped { reason, message, .. } => (*reason, text::head(message, MESSAGE_BYTES)),
     }
 }
 
@@ -94,7 +120,7 @@ pub(crate) fn list_schema(_: &mut SchemaGenerator) -> Schema {
                 "type": {
                     "type": "string",
                     "maxLength": 316,
-                    "description": "What it is about: Finished, Complete, Failed, Ready, Reconciling or Stalled.",
+                    "description": "What it is about: Finished, Complete, Failed, Ready, Reconciling, Stalled, Suspended or Scheduled.",
                 },
                 "status": { "type": "string", "enum": ["True", "False", "Unknown"], "description": "True, False or Unknown." },
                 "reason": {

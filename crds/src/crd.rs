@@ -3,19 +3,59 @@
 //! The derive leaves `nullable` on every optional field (ours are absent, never null), titles, formats that Kubernetes has not, bounds as
 //! floats and no default for status. All of it is settled here, once, for the YAML file, the editor's schema and offline validation alike.
 
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
 use serde_json::{Map, Value, json};
 
-use crate::job::WasmJob;
+use crate::job::{WasmJob, WhatToRun};
+use crate::node::WasmNode;
+use crate::rules;
 
 /// The definition of `WasmJob`.
 pub fn wasm_jobs() -> Value {
-    let mut definition = serde_json::to_value(WasmJob::crd()).expect("a definition is made of texts, numbers and maps");
-    remove_empty(&mut definition);
-    let schema = definition.pointer_mut("/spec/versions/0/schema/openAPIV3Schema").expect("the derive writes one version with a schema");
-    tidy(schema);
+    let mut definition = definition(&WasmJob::crd());
+    let schema = schema_mut(&mut definition);
+    let what_to_run = what_to_run_fields();
+    let rules = schema["x-kubernetes-validations"].as_array_mut().expect("the kind has a rule for its name");
+    for field in what_to_run {
+        let (rule, message) = rules::settled(&field);
+        rules.push(json!({ "rule": rule, "message": message, "fieldPath": format!(".spec.{field}") }));
+    }
     schema["properties"]["status"]["default"] = default_status();
     definition
+}
+
+/// The definition of `WasmNode`.
+pub fn wasm_nodes() -> Value {
+    let mut definition = definition(&WasmNode::crd());
+    let properties = &mut schema_mut(&mut definition)["properties"];
+    // A JSON patch that tests a path needs the path to be there (P4).
+    properties["spec"]["default"] = json!({ "epoch": 0, "sequence": 0, "assignments": {} });
+    properties["status"]["default"] = json!({ "agent": "", "sequence": 0, "reports": {} });
+    for (part, defaults) in [("spec", json!({ "epoch": 0, "sequence": 0, "assignments": {} })), ("status", json!({ "agent": "", "sequence": 0, "reports": {} }))] {
+        for (field, default) in defaults.as_object().expect("it is one") {
+            properties[part]["properties"][field]["default"] = default.clone();
+        }
+    }
+    definition
+}
+
+fn definition(derived: &CustomResourceDefinition) -> Value {
+    let mut definition = serde_json::to_value(derived).expect("a definition is made of texts, numbers and maps");
+    remove_empty(&mut definition);
+    tidy(schema_mut(&mut definition));
+    definition
+}
+
+fn schema_mut(definition: &mut Value) -> &mut Value {
+    definition.pointer_mut("/spec/versions/0/schema/openAPIV3Schema").expect("the derive writes one version with a schema")
+}
+
+/// Names of the fields of `WhatToRun`, which lie flat in the spec.
+fn what_to_run_fields() -> Vec<String> {
+    let generator = schemars::generate::SchemaSettings::openapi3().into_generator();
+    let schema = generator.into_root_schema_for::<WhatToRun>().to_value();
+    schema["properties"].as_object().expect("the schema of a struct has properties").keys().cloned().collect()
 }
 
 /// The schema in a definition's only version.

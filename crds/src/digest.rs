@@ -1,6 +1,6 @@
 //! `sha256:<64 lower-case hex digits>`: the identity of bytes, parsed once and compared as bytes.
 //!
-//! Computes nothing: whoever reads the bytes hashes them.
+//! Reads nothing: whoever reads a file hashes it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -24,6 +24,12 @@ impl Digest {
     /// The digest with these 32 bytes.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
+    }
+
+    /// The digest of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        use sha2::Digest as _;
+        Self(sha2::Sha256::digest(bytes).into())
     }
 
     /// Its 32 bytes.

@@ -9,6 +9,7 @@ pub fn generated_files() -> Vec<(String, String)> {
     let definition = crd::wasm_jobs();
     vec![
         ("crds/wasmjobs.yaml".to_owned(), definition_file(&definition)),
+        ("crds/wasmnodes.yaml".to_owned(), definition_file(&crd::wasm_nodes())),
         ("crds/schema/wasmjob_v1alpha1.json".to_owned(), editor_schema(&definition)),
     ]
 }

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::rules;
-use crate::source::{HttpSource, IpfsSource, S3Source, Source};
+use crate::source::{ConfigMapKeyRef, ConfigMapSource, HttpSource, IpfsSource, S3Source, Source};
 
-/// Files the guest reads, in a directory of its own. Exactly one of http, s3, ipfs and inline is set.
+/// Files the guest reads, in a directory of its own. Exactly one of http, s3, ipfs, configMap and inline is set.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, KubeSchema)]
 #[x_kube(validation = rules::exactly_one_source())]
 #[x_kube(validation = Rule::new("!has(self.digest) || !has(self.s3) || !has(self.s3.prefix)")
@@ -33,6 +33,9 @@ pub struct Input {
     /// A file or a directory in IPFS. A directory's files keep their paths.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ipfs: Option<IpfsSource>,
+    /// One key of a ConfigMap, as a file named after it, or all of its keys. Only in a cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map: Option<ConfigMapSource>,
     /// Padded standard base64 of one file of at most 32 KiB, named as the input. It is part of every write of this object: keep it small.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 43_692))]
@@ -44,9 +47,9 @@ pub struct Input {
     pub digest: Option<Digest>,
 }
 
-/// What the guest reads on stdin. Exactly one of value and input is set.
+/// What the guest reads on stdin. Exactly one of value, valueFrom and input is set.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, KubeSchema)]
-#[x_kube(validation = ("has(self.value) != has(self.input)", "must have exactly one of value (text) and input (a file of one of the inputs)"))]
+#[x_kube(validation = ("[has(self.value), has(self.valueFrom), has(self.input)].filter(set, set).size() == 1", "must have exactly one of value (text), valueFrom (a ConfigMap's key) and input (a file of one of the inputs)"))]
 #[serde(rename_all = "camelCase")]
 pub struct Stdin {
     /// The text itself, at most 32768 characters; for more, or for binary data, name an input.
@@ -54,9 +57,20 @@ pub struct Stdin {
     #[schemars(length(max = 32_768))]
     #[x_kube(validation = rules::no_nul())]
     pub value: Option<String>,
+    /// The text of a ConfigMap's key. Only in a cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_from: Option<ValueFrom>,
     /// A file of one of the inputs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<StdinInput>,
+}
+
+/// Where a value comes from.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ValueFrom {
+    /// A key of a ConfigMap in the job's namespace.
+    pub config_map_key_ref: ConfigMapKeyRef,
 }
 
 /// A file of an input.
@@ -78,6 +92,6 @@ pub struct StdinInput {
 impl Input {
     /// The one source that is set.
     pub fn source(&self) -> Option<Source<'_>> {
-        Source::exactly_one(self.http.as_ref(), self.s3.as_ref(), self.ipfs.as_ref(), self.inline.as_deref())
+        Source::exactly_one(self.http.as_ref(), self.s3.as_ref(), self.ipfs.as_ref(), self.config_map.as_ref(), self.inline.as_deref())
     }
 }

@@ -3,16 +3,19 @@
 //! The spec holds only fields that something honours. Rules over several fields stand here at their struct, rules of one field in
 //! [`crate::rules`].
 
+use std::collections::BTreeMap;
+
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::digest::Digest;
 use crate::resources::{Resources, WasmLimits};
 use crate::rules;
-use crate::source::{HttpSource, IpfsSource, S3Source, Source};
+use crate::source::{ConfigMapSource, HttpSource, IpfsSource, S3Source, Source};
 use crate::status::WasmJobStatus;
 
-pub use crate::input::{Input, Stdin, StdinInput};
+pub use crate::input::{Input, Stdin, StdinInput, ValueFrom};
 pub use crate::output::{Output, Publish, S3Publish};
 
 /// What to run and how. Only module is required.
@@ -77,10 +80,50 @@ pub use crate::output::{Output, Publish, S3Publish};
         description = "How the newest attempt ended."
     )
 )]
+#[x_kube(validation = rules::cancel_stays())]
 #[serde(rename_all = "camelCase")]
 pub struct WasmJobSpec {
     #[serde(flatten)]
     pub run: WhatToRun,
+    /// Failures of the guest that are tried again before the job fails. Failures of fetching, of publishing and of nodes do not count.
+    /// Default: 0, a program without a network fails the same way twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1000))]
+    pub backoff_limit: Option<i32>,
+    /// How long to wait before a failure of the guest is tried again. Default: 10 seconds, twice as long each time, up to 360.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_backoff: Option<RetryBackoff>,
+    /// Seconds from the start of the job, waiting for retries included, after which it is ended with DeadlineExceeded. Time suspended does
+    /// not count: a resumed job has all of it again. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 31_536_000))]
+    pub active_deadline_seconds: Option<i64>,
+    /// Seconds after its end after which the job is deleted. 0: at once. Default: it stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 315_360_000))]
+    pub ttl_seconds_after_finished: Option<i64>,
+    /// While true nothing of the job runs: what was running is ended, and tried again when it becomes false. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspend: Option<bool>,
+    /// Ends the job with reason Cancelled and keeps the object. Can only become true. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel: Option<bool>,
+}
+
+/// How long to wait between tries of a guest that fails.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, KubeSchema)]
+#[x_kube(validation = Rule::new("!has(self.initialSeconds) || !has(self.maxSeconds) || self.initialSeconds <= self.maxSeconds")
+    .message("initialSeconds must not exceed maxSeconds").field_path(".initialSeconds"))]
+#[serde(rename_all = "camelCase")]
+pub struct RetryBackoff {
+    /// Seconds before the first retry; twice as many before each next one. Default: 10.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 86_400))]
+    pub initial_seconds: Option<i32>,
+    /// Most seconds between two tries. Default: 360.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 86_400))]
+    pub max_seconds: Option<i32>,
 }
 
 /// What to run: the half of the spec that every kind with a program in it shares.
@@ -110,6 +153,10 @@ pub struct WhatToRun {
     #[schemars(length(max = 256))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub env: Vec<EnvVar>,
+    /// Environment variables from the keys of ConfigMaps, in this order; env comes after them and wins. Only in a cluster.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub env_from: Vec<EnvFrom>,
     /// What the guest reads on stdin. Default: nothing, it is at its end from the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stdin: Option<Stdin>,
@@ -138,11 +185,13 @@ pub struct WhatToRun {
     pub timeout_seconds: Option<i64>,
 }
 
-/// A WebAssembly module or component. Exactly one of http, s3, ipfs and inline is set.
+/// A WebAssembly module or component. Exactly one of http, s3, ipfs, configMap and inline is set.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, KubeSchema)]
 #[x_kube(validation = rules::exactly_one_source())]
 #[x_kube(validation = Rule::new("!has(self.s3) || !has(self.s3.prefix)")
     .message("a module is one object: write key in place of prefix").field_path(".s3.prefix"))]
+#[x_kube(validation = Rule::new("!has(self.configMap) || has(self.configMap.key)")
+    .message("a module is one key of a ConfigMap: write configMap.key").field_path(".configMap"))]
 #[serde(rename_all = "camelCase")]
 pub struct ModuleSource {
     /// A module behind a URL.
@@ -154,6 +203,9 @@ pub struct ModuleSource {
     /// A module that is a file in IPFS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ipfs: Option<IpfsSource>,
+    /// A module that is a key of a ConfigMap, in binaryData or data. Only in a cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map: Option<ConfigMapSource>,
     /// Padded standard base64 of a module of at most 32 KiB. It is part of every write of this object: keep it small.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 43_692))]
@@ -165,8 +217,35 @@ pub struct ModuleSource {
     pub digest: Option<Digest>,
 }
 
+/// Environment variables from an object.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvFrom {
+    /// Put before each key. Default: nothing.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 256))]
+    #[x_kube(validation = rules::env_prefix())]
+    pub prefix: String,
+    /// A ConfigMap in the job's namespace: each key in its data becomes a variable.
+    pub config_map_ref: ConfigMapRef,
+}
+
+/// A ConfigMap.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigMapRef {
+    /// Its name, in the job's namespace.
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = rules::object_name())]
+    pub name: String,
+    /// Where it is not there, there are no variables, and the run goes on. Default: it fails.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub optional: bool,
+}
+
 /// An environment variable of the guest.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, KubeSchema)]
+#[x_kube(validation = Rule::new("!has(self.value) || !has(self.valueFrom)").message("must have at most one of value and valueFrom"))]
 #[serde(rename_all = "camelCase")]
 pub struct EnvVar {
     /// Name of the variable, unique among them.
@@ -178,6 +257,9 @@ pub struct EnvVar {
     #[schemars(length(max = 32_768))]
     #[x_kube(validation = rules::no_nul())]
     pub value: String,
+    /// The text of a ConfigMap's key, in place of value. Only in a cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_from: Option<ValueFrom>,
 }
 
 // === impl ModuleSource ===
@@ -185,13 +267,23 @@ pub struct EnvVar {
 impl ModuleSource {
     /// The one source that is set.
     pub fn source(&self) -> Option<Source<'_>> {
-        Source::exactly_one(self.http.as_ref(), self.s3.as_ref(), self.ipfs.as_ref(), self.inline.as_deref())
+        Source::exactly_one(self.http.as_ref(), self.s3.as_ref(), self.ipfs.as_ref(), self.config_map.as_ref(), self.inline.as_deref())
     }
 }
 
 // === impl WhatToRun ===
 
 impl WhatToRun {
+    /// SHA-256, in hex, of what is to run: canonical JSON, keys sorted, fields at their defaults left out, so that neither `kubectl scale`
+    /// nor a newer schema changes it (P2). A field that this version does not know is not in it: who does not know it reads another hash
+    /// and runs nothing.
+    pub fn hash(&self) -> String {
+        let value = serde_json::to_value(self).expect("a spec is made of texts, numbers and maps");
+        let mut canonical = String::new();
+        canonical_json(&value, &mut canonical);
+        Digest::of(canonical.as_bytes()).hex()
+    }
+
     /// Where the guest sees input number `position`: as written, else `/inputs` for the first and `/inputs/<name>` for the others.
     pub fn input_mount_path(&self, position: usize) -> String {
         mount_path(self.inputs[position].mount_path.as_deref(), "/inputs", "/inputs/", &self.inputs[position].name, position)
@@ -215,6 +307,32 @@ impl WhatToRun {
     }
 }
 
+/// JSON with the keys of each object in order, whatever the map that holds them.
+fn canonical_json(value: &Value, out: &mut String) {
+    match value {
+        Value::Object(fields) => {
+            let sorted: BTreeMap<&String, &Value> = fields.iter().collect();
+            out.push('{');
+            for (position, (key, value)) in sorted.into_iter().enumerate() {
+                out.push_str(if position == 0 { "" } else { "," });
+                out.push_str(&Value::from(key.as_str()).to_string());
+                out.push(':');
+                canonical_json(value, out);
+            }
+            out.push('}');
+        }
+        Value::Array(items) => {
+            out.push('[');
+            for (position, item) in items.iter().enumerate() {
+                out.push_str(if position == 0 { "" } else { "," });
+                canonical_json(item, out);
+            }
+            out.push(']');
+        }
+        other => out.push_str(&other.to_string()),
+    }
+}
+
 fn mount_path(written: Option<&str>, first: &str, parent_of_others: &str, name: &str, position: usize) -> String {
     match (written, position) {
         (Some(path), _) => path.to_owned(),
@@ -222,3 +340,6 @@ fn mount_path(written: Option<&str>, first: &str, parent_of_others: &str, name: 
         (None, _) => format!("{parent_of_others}{name}"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! The contract of WasmJob: API types, their validation, the status every reader depends on, and names.
 //!
 //! Performs no I/O: no async runtime, no client, no clock. The kind: `job`, with `source`, `input`, `output`, `resources`, `quantity`,
-//! `digest` and the CEL rules of their fields in `rules`. What comes of it: `report` (what a runner says of one attempt), `reason` (the
+//! `digest` and the CEL rules of their fields in `rules`. Between operator and agent: `node`, with the `names` that both use. What comes of it: `report` (what a runner says of one attempt), `reason` (the
 //! closed list of endings), `status` and `condition` (what a reader of the object sees). Files: `crd` and `generate` (the definition as it
 //! is applied), `yaml` (as kubectl reads it), `validate` (what the API server would say).
 
@@ -13,6 +13,8 @@ pub mod digest;
 pub mod generate;
 pub mod input;
 pub mod job;
+pub mod names;
+pub mod node;
 pub mod output;
 pub mod quantity;
 pub mod reason;

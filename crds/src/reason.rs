@@ -68,6 +68,22 @@ pub enum Reason {
     Pending,
     /// The run is under way.
     Running,
+    /// The job is suspended: nothing of it runs.
+    Suspended,
+    /// No node can take it now. Of the condition `Scheduled`, never an end.
+    Unschedulable,
+    /// The job took longer than `activeDeadlineSeconds`.
+    DeadlineExceeded,
+    /// The guest failed more often than `backoffLimit` allows.
+    BackoffLimitExceeded,
+    /// The node's agent was started anew while the attempt was running.
+    AgentRestarted,
+    /// The node stopped answering, and its work was given to others.
+    NodeLost,
+    /// The node gave the attempt back: a drain, or it never began.
+    Disrupted,
+    /// The node's agent did not find what it was told to run. Never an end.
+    Refused,
 }
 
 /// Whether and how a failure is tried again.
@@ -81,15 +97,22 @@ pub enum RetryClass {
     Counted,
     /// Something around the guest failed and may work the next time: retried within a budget of its own.
     Budgeted,
+    /// What ran it was lost. Free three times, then counted like the guest's own ending: a guest that kills its agents must not walk
+    /// through the fleet (P16).
+    Lost,
+    /// Nothing was tried, or it was interrupted on purpose: always free.
+    Free,
 }
 
 // === impl Reason ===
 
 impl Reason {
     /// Every reason, in the order of the pages' index.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 37] = [
         Self::Pending,
         Self::Running,
+        Self::Suspended,
+        Self::Unschedulable,
         Self::Completed,
         Self::GuestExit,
         Self::Trap,
@@ -117,6 +140,12 @@ impl Reason {
         Self::OutputUnsafe,
         Self::PublishFailed,
         Self::WorkerKilled,
+        Self::AgentRestarted,
+        Self::NodeLost,
+        Self::Disrupted,
+        Self::Refused,
+        Self::BackoffLimitExceeded,
+        Self::DeadlineExceeded,
     ];
 
     /// The name that status carries.
@@ -151,18 +180,35 @@ impl Reason {
             Self::InvalidSpec => "InvalidSpec",
             Self::Pending => "Pending",
             Self::Running => "Running",
+            Self::Suspended => "Suspended",
+            Self::Unschedulable => "Unschedulable",
+            Self::DeadlineExceeded => "DeadlineExceeded",
+            Self::BackoffLimitExceeded => "BackoffLimitExceeded",
+            Self::AgentRestarted => "AgentRestarted",
+            Self::NodeLost => "NodeLost",
+            Self::Disrupted => "Disrupted",
+            Self::Refused => "Refused",
         }
+    }
+
+    /// The reason of that name. `None`: it is of another version.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.name() == name)
     }
 
     /// Whether a failure with this reason is worth another try.
     pub const fn retry_class(self) -> RetryClass {
         match self {
-            Self::Completed | Self::NetworkDenied | Self::Pending | Self::Running => RetryClass::NoFailure,
-            Self::GuestExit | Self::Trap | Self::MemoryLimit | Self::OutOfFuel | Self::Timeout => RetryClass::Counted,
-            Self::FetchTimeout | Self::FetchFailed | Self::CidMismatch | Self::CarIncomplete | Self::PublishFailed | Self::WorkerKilled => {
-                RetryClass::Budgeted
+            Self::Completed | Self::NetworkDenied | Self::Pending | Self::Running | Self::Suspended | Self::Unschedulable => {
+                RetryClass::NoFailure
             }
+            Self::WorkerKilled | Self::AgentRestarted | Self::NodeLost => RetryClass::Lost,
+            Self::Disrupted | Self::Refused => RetryClass::Free,
+            Self::GuestExit | Self::Trap | Self::MemoryLimit | Self::OutOfFuel | Self::Timeout => RetryClass::Counted,
+            Self::FetchTimeout | Self::FetchFailed | Self::CidMismatch | Self::CarIncomplete | Self::PublishFailed => RetryClass::Budgeted,
             Self::Cancelled
+            | Self::DeadlineExceeded
+            | Self::BackoffLimitExceeded
             | Self::InvalidSpec
             | Self::CredentialDenied
             | Self::FetchDenied

@@ -44,6 +44,20 @@ pub(crate) fn env_name() -> Rule {
     )
 }
 
+/// What is put before the names of variables.
+pub(crate) fn env_prefix() -> Rule {
+    rule(r"!self.contains('=') && !self.contains('\u0000')", "must hold neither = nor NUL")
+}
+
+/// A cancelled job stays cancelled: its end may have been written already.
+pub(crate) fn cancel_stays() -> Rule {
+    rule(
+        "!has(oldSelf.cancel) || !oldSelf.cancel || (has(self.cancel) && self.cancel)",
+        "cancel can only become true: create another job to run it again",
+    )
+    .field_path(".cancel")
+}
+
 /// Name of an input or output: part of paths, prefixes and file names.
 pub(crate) fn dns_label() -> Rule {
     rule(
@@ -134,6 +148,61 @@ pub(crate) fn cid() -> Rule {
     )
 }
 
+/// Name of an object in the job's namespace.
+pub(crate) fn object_name() -> Rule {
+    rule(
+        "self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",
+        "must be the name of an object in the job's namespace: lower-case letters, digits, - and .",
+    )
+}
+
+/// A key of a ConfigMap; it becomes a file's name.
+pub(crate) fn config_map_key() -> Rule {
+    rule("self.matches('^[-._a-zA-Z0-9]+$') && self != '.' && self != '..'", "must be a key of the ConfigMap: letters, digits, -, _ and .")
+}
+
+/// The node's counters (P4): a former leader's late write finds both higher.
+pub(crate) fn counters_grow() -> Rule {
+    rule("self.epoch >= oldSelf.epoch && self.sequence >= oldSelf.sequence", "epoch and sequence never go back: read the object again")
+}
+
+/// The agent's counter (P4).
+pub(crate) fn sequence_grows() -> Rule {
+    rule("self.sequence >= oldSelf.sequence", "sequence never goes back: read the object again")
+}
+
+/// The number of a run only grows (P9).
+pub(crate) fn run_grows() -> Rule {
+    rule("!has(oldSelf.run) || (has(self.run) && self.run >= oldSelf.run)", "run only grows: read the object again")
+}
+
+/// The end of a run stays what it was written (P9). Conditions follow the spec's generation; their status and reason stay.
+pub(crate) fn end_is_final() -> Rule {
+    let same = |field: &str| format!("has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})");
+    let fields = ["completionTime", "active", "succeeded", "failed", "output", "results"].map(same).join(" && ");
+    rule(
+        format!(
+            "!has(oldSelf.completionTime) || (has(self.run) && has(oldSelf.run) && self.run > oldSelf.run) || ({fields} && oldSelf.conditions.all(old, !(old.type in ['Finished', 'Complete', 'Failed']) || self.conditions.exists(new, new.type == old.type && new.status == old.status && new.reason == old.reason)))"
+        ),
+        "the end of a run is final: only another run has another end",
+    )
+}
+
+/// What to run, once a run of it is in status (P2). Stands at the kind; one rule a field, so that the message names it.
+pub(crate) fn settled(field: &str) -> (String, String) {
+    (
+        format!(
+            "!has(oldSelf.status) || !has(oldSelf.status.runGeneration) || (has(self.spec.{field}) == has(oldSelf.spec.{field}) && (!has(self.spec.{field}) || self.spec.{field} == oldSelf.spec.{field}))"
+        ),
+        format!("spec.{field} cannot change once the job has run: create a job under another name, or delete this one first"),
+    )
+}
+
+/// Keys of a map that are no longer than this: what a rule over the map may cost is estimated from it.
+pub(crate) fn short_keys(characters: usize) -> (String, String) {
+    (format!("self.all(key, size(key) <= {characters})"), format!("a key has at most {characters} characters"))
+}
+
 /// Base64 of at most 32 KiB, on one line.
 pub(crate) fn inline() -> Rule {
     rule(
@@ -169,8 +238,8 @@ pub(crate) fn cpu() -> Rule {
 /// Exactly one source, in a struct with the fields of [`crate::source::Source`].
 pub(crate) fn exactly_one_source() -> Rule {
     rule(
-        "[has(self.http), has(self.s3), has(self.ipfs), has(self.inline)].filter(set, set).size() == 1",
-        "must have exactly one source: set one of http, s3, ipfs and inline",
+        "[has(self.http), has(self.s3), has(self.ipfs), has(self.configMap), has(self.inline)].filter(set, set).size() == 1",
+        "must have exactly one source: set one of http, s3, ipfs, configMap and inline",
     )
 }
 

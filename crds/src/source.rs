@@ -68,12 +68,46 @@ pub struct IpfsSource {
     pub path: Option<String>,
 }
 
+/// A key of a ConfigMap in the job's own namespace, or all of its keys. Read when an attempt starts.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigMapSource {
+    /// Name of the ConfigMap, in the job's namespace.
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = rules::object_name())]
+    pub name: String,
+    /// One key of it, in data or binaryData. Default, for inputs only: every key is a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = rules::config_map_key())]
+    pub key: Option<String>,
+}
+
+/// A key of a ConfigMap in the job's own namespace, whose text becomes a value.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigMapKeyRef {
+    /// Name of the ConfigMap, in the job's namespace.
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = rules::object_name())]
+    pub name: String,
+    /// The key, in data.
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = rules::config_map_key())]
+    pub key: String,
+    /// Where the ConfigMap or the key is not there, there is no value, and the run goes on. Default: it fails.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub optional: bool,
+}
+
 /// What the spec names as the source of a module or an input: exactly one of them, as CEL enforces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source<'a> {
     Http(&'a HttpSource),
     S3(&'a S3Source),
     Ipfs(&'a IpfsSource),
+    /// Only in a cluster, and only until the agent has read it.
+    ConfigMap(&'a ConfigMapSource),
     /// Base64 of the bytes themselves.
     Inline(&'a str),
 }
@@ -86,9 +120,10 @@ impl<'a> Source<'a> {
         http: Option<&'a HttpSource>,
         s3: Option<&'a S3Source>,
         ipfs: Option<&'a IpfsSource>,
+        config_map: Option<&'a ConfigMapSource>,
         inline: Option<&'a str>,
     ) -> Option<Self> {
-        let mut set = [http.map(Self::Http), s3.map(Self::S3), ipfs.map(Self::Ipfs), inline.map(Self::Inline)].into_iter().flatten();
+        let mut set = [http.map(Self::Http), s3.map(Self::S3), ipfs.map(Self::Ipfs), config_map.map(Self::ConfigMap), inline.map(Self::Inline)].into_iter().flatten();
         let only = set.next()?;
         set.next().is_none().then_some(only)
     }

@@ -11,11 +11,13 @@ use serde::{Deserialize, Serialize};
 use crate::condition::{self, RunState};
 use crate::digest::Digest;
 use crate::reason::Reason;
-use crate::report::{Durations, ModuleKind, NetworkDenied, Report, ResultReport, StreamReport, Usage};
-use crate::text;
+use crate::report::{Durations, ModuleKind, ModuleReport, NetworkDenied, Report, ResultReport, StreamReport, Usage};
+use crate::{rules, text};
 
 /// How the job stands. Written by the operator, or by `wasmjob run`, never by users.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, KubeSchema)]
+#[x_kube(validation = rules::run_grows())]
+#[x_kube(validation = rules::end_is_final())]
 #[serde(rename_all = "camelCase")]
 pub struct WasmJobStatus {
     /// Generation of the spec that this status is of; -1 until a controller has seen the job.
@@ -30,6 +32,21 @@ pub struct WasmJobStatus {
     #[schemars(schema_with = "condition::list_schema")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+    /// Generation of the spec that the run is of. Once it is there, what to run is not changed any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_generation: Option<i64>,
+    /// Hash of what the run runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub spec_hash: Option<String>,
+    /// Fences of attempts whose ends are in this status and whose assignments have not been taken back yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 32)))]
+    pub folded: Vec<String>,
+    /// Tries so far of indexes that have not ended, and when they are tried again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub retries: Vec<RetryStatus>,
     /// When the run started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,
@@ -75,6 +92,30 @@ pub struct WasmJobStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub network_denied: Vec<NetworkDeniedStatus>,
+}
+
+/// Tries so far of some indexes.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RetryStatus {
+    /// The indexes, as ranges.
+    #[schemars(length(max = 1024))]
+    pub indexes: String,
+    /// Failures that count against backoffLimit.
+    #[serde(default)]
+    pub failures: i32,
+    /// Failures of fetching and publishing, which have a budget of their own.
+    #[serde(default)]
+    pub budgeted: i32,
+    /// Attempts whose worker, agent or node was lost.
+    #[serde(default)]
+    pub lost: i32,
+    /// Attempts that do not count.
+    #[serde(default)]
+    pub free: i32,
+    /// Not tried again before this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Time>,
 }
 
 /// The module that ran.
@@ -131,6 +172,10 @@ pub struct ResultStatus {
 pub struct AttemptStatus {
     /// Number of the attempt, from 1.
     pub attempt: i32,
+    /// Node that ran it. Absent on the command line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub node_name: Option<String>,
     /// How it ended, in one word; each has a page in the documentation.
     #[schemars(length(max = 64))]
     pub reason: String,
@@ -170,6 +215,9 @@ pub struct Run<'a> {
     /// Generation of the spec that it runs.
     pub generation: i64,
     pub state: RunState<'a>,
+    /// The attempt whose report the state carries, and its node where there are nodes.
+    pub attempt: i32,
+    pub node_name: Option<&'a str>,
 }
 
 /// The longest tail of a stream in a status, in bytes.
@@ -177,7 +225,7 @@ const TAIL_BYTES: usize = 4096;
 /// The longest message in a status, in bytes.
 pub(crate) const MESSAGE_BYTES: usize = 1024;
 /// As many results and refused calls as a status lists; a spec has no more outputs.
-const LISTED: usize = 16;
+pub(crate) const LISTED: usize = 16;
 
 // === impl WasmJobStatus ===
 
@@ -196,38 +244,77 @@ impl WasmJobStatus {
             completions_text: Some("0/1".to_owned()),
             ..Self::default()
         };
+        let attempts = |report: &Report| {
+            let earlier = before.map_or(&[][..], |status| &status.attempts);
+            let of_others = earlier.iter().filter(|attempt| attempt.attempt != run.attempt);
+            std::iter::once(attempt(report, run)).chain(of_others.cloned()).take(LISTED).collect()
+        };
         match run.state {
-            RunState::Pending { .. } => Self { pending: Some(1), ..unfinished },
+            RunState::Pending { .. } | RunState::Unschedulable { .. } | RunState::Suspended { .. } => Self { pending: Some(1), ..unfinished },
             RunState::Running { since, .. } => Self { start_time: Some(Time(since)), active: Some(1), ..unfinished },
-            RunState::Ended(report) => unfinished.ended(report),
+            RunState::Ended(report) => {
+                let ended = unfinished.over(report.outcome.reason, Some(report.start_time), report.finish_time);
+                Self { attempts: attempts(report), ..ended.showing(report) }
+            }
+            RunState::Stopped { reason, since, at, last, .. } => {
+                let stopped = unfinished.over(reason, since.or(last.map(|report| report.start_time)), at);
+                match last {
+                    Some(report) => Self { attempts: attempts(report), ..stopped.showing(report) },
+                    None => Self { attempts: before.map(|status| status.attempts.clone()).unwrap_or_default(), ..stopped },
+                }
+            }
         }
     }
 
-    fn ended(self, report: &Report) -> Self {
-        let succeeded = i32::from(report.outcome.reason == Reason::Completed);
+    /// A failed attempt put before the earlier ones, the rest as it is.
+    #[must_use]
+    pub fn with_attempt(mut self, report: &Report, run: &Run<'_>) -> Self {
+        self.attempts.retain(|attempt| attempt.attempt != run.attempt);
+        self.attempts.insert(0, attempt(report, run));
+        self.attempts.truncate(LISTED);
+        self
+    }
+
+    /// Whether the run has ended for good.
+    pub fn is_finished(&self) -> bool {
+        self.conditions.iter().any(|condition| condition.type_ == condition::FINISHED && condition.status == "True")
+    }
+
+    fn over(self, reason: Reason, start: Option<Timestamp>, end: Timestamp) -> Self {
+        let succeeded = i32::from(reason == Reason::Completed);
         Self {
-            start_time: Some(Time(report.start_time)),
-            completion_time: Some(Time(report.finish_time)),
-            duration_text: Some(duration_text(report.start_time, report.finish_time)),
+            start_time: start.map(Time),
+            completion_time: Some(Time(end)),
+            duration_text: start.map(|start| duration_text(start, end)),
             active: Some(0),
             succeeded: Some(succeeded),
             failed: Some(1 - succeeded),
             completions_text: Some(format!("{succeeded}/1")),
-            module: report.module.map(|module| ModuleStatus {
-                digest: module.digest,
-                size_bytes: signed(module.size_bytes),
-                kind: module.kind,
-            }),
+            ..self
+        }
+    }
+
+    /// With what the attempt left.
+    fn showing(self, report: &Report) -> Self {
+        Self {
+            module: report.module.as_ref().map(ModuleStatus::of),
             output: Some(output(report)),
             results: report.results.iter().take(LISTED).map(result).collect(),
-            attempts: vec![attempt(report)],
             network_denied: report.network_denied.iter().take(LISTED).map(network_denied).collect(),
             ..self
         }
     }
 }
 
-fn output(report: &Report) -> OutputStatus {
+// === impl ModuleStatus ===
+
+impl ModuleStatus {
+    pub(crate) fn of(module: &ModuleReport) -> Self {
+        Self { digest: module.digest, size_bytes: signed(module.size_bytes), kind: module.kind }
+    }
+}
+
+pub(crate) fn output(report: &Report) -> OutputStatus {
     let (stdout_tail, stdout_cut) = tail(&report.stdout);
     let (stderr_tail, stderr_cut) = tail(&report.stderr);
     OutputStatus { exit_code: report.outcome.exit_code, stdout_tail, stderr_tail, truncated: stdout_cut || stderr_cut }
@@ -238,7 +325,7 @@ fn tail(stream: &StreamReport) -> (String, bool) {
     (tail, cut || stream.truncated || stream.bytes > TAIL_BYTES as u64)
 }
 
-fn result(result: &ResultReport) -> ResultStatus {
+pub(crate) fn result(result: &ResultReport) -> ResultStatus {
     ResultStatus {
         name: text::head(&result.name, 63),
         uri: result.uri.as_deref().map(|uri| text::head(uri, 1200)),
@@ -248,9 +335,10 @@ fn result(result: &ResultReport) -> ResultStatus {
     }
 }
 
-fn attempt(report: &Report) -> AttemptStatus {
+fn attempt(report: &Report, run: &Run<'_>) -> AttemptStatus {
     AttemptStatus {
-        attempt: 1,
+        attempt: run.attempt,
+        node_name: run.node_name.map(str::to_owned),
         reason: report.outcome.reason.name().to_owned(),
         message: text::head(&report.outcome.message, MESSAGE_BYTES),
         exit_code: report.outcome.exit_code,
@@ -261,7 +349,7 @@ fn attempt(report: &Report) -> AttemptStatus {
     }
 }
 
-fn network_denied(denied: &NetworkDenied) -> NetworkDeniedStatus {
+pub(crate) fn network_denied(denied: &NetworkDenied) -> NetworkDeniedStatus {
     NetworkDeniedStatus { call: text::head(&denied.call, 128), times: signed(denied.times) }
 }
 

@@ -42,7 +42,7 @@ pub(crate) fn ended(reason: Reason) -> Report {
 }
 
 fn status(state: RunState<'_>) -> WasmJobStatus {
-    WasmJobStatus::of_run(&Run { number: 2, generation: 4, state }, second(20), None)
+    WasmJobStatus::of_run(&Run { number: 2, generation: 4, state, attempt: 1, node_name: None }, second(20), None)
 }
 
 fn valid(status: &WasmJobStatus) -> bool {
@@ -136,7 +136,7 @@ fn a_status_stays_small_whatever_a_guest_prints() {
 #[test]
 fn a_status_is_the_same_until_something_changes() {
     let report = ended(Reason::Trap);
-    let run = Run { number: 1, generation: 1, state: RunState::Ended(&report) };
+    let run = Run { number: 1, generation: 1, state: RunState::Ended(&report), attempt: 1, node_name: None };
     let first = WasmJobStatus::of_run(&run, second(20), None);
     assert_eq!(WasmJobStatus::of_run(&run, second(30), Some(&first)), first);
     let read: WasmJobStatus = serde_json::from_value(serde_json::to_value(&first).expect("a status is JSON")).expect("and back");
