@@ -65,7 +65,7 @@ pub(crate) fn for_cluster(job: &LocalJob, stdin: Option<&Path>) -> Result<Sent, 
         sent.notes.push(format!("input {name}: {} is only on this machine; upload it and put its address in the input", path.display()));
     }
     if let Some(path) = stdin {
-        what.stdin = Some(Stdin { value: Some(text_of(path)?), input: None });
+        what.stdin = Some(Stdin { value: Some(text_of(path)?), ..Stdin::default() });
     }
     Ok(sent)
 }

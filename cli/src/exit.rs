@@ -47,7 +47,15 @@ pub(crate) fn code(outcome: &Outcome) -> u8 {
         | Reason::WorkerKilled
         | Reason::InvalidSpec
         | Reason::Pending
-        | Reason::Running => NOT_RUN,
+        | Reason::Running
+        | Reason::Suspended
+        | Reason::Unschedulable
+        | Reason::DeadlineExceeded
+        | Reason::BackoffLimitExceeded
+        | Reason::AgentRestarted
+        | Reason::NodeLost
+        | Reason::Disrupted
+        | Reason::Refused => NOT_RUN,
     }
 }
 

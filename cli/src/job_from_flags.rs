@@ -23,13 +23,13 @@ pub(crate) struct LocalJob {
 
 /// The job that runs this module, with nothing else said.
 pub(crate) fn job_for_module(source: &SourceArg) -> LocalJob {
-    let (sources, file) = split(source);
-    let module = ModuleSource { http: sources.http, s3: sources.s3, ipfs: sources.ipfs, inline: None, digest: None };
+    let (module, file) = split(source);
     let what = WhatToRun {
         module,
         entrypoint: None,
         args: Vec::new(),
         env: Vec::new(),
+        env_from: Vec::new(),
         stdin: None,
         inputs: Vec::new(),
         outputs: None,
@@ -38,7 +38,16 @@ pub(crate) fn job_for_module(source: &SourceArg) -> LocalJob {
         timeout_seconds: None,
     };
     let name = Some(short_name(source)).filter(|name| !name.is_empty()).unwrap_or_else(|| "wasm".to_owned());
-    LocalJob { job: WasmJob::new(&name, WasmJobSpec { run: what }), local: LocalSources { module: file, ..LocalSources::default() } }
+    let spec = WasmJobSpec {
+        run: what,
+        backoff_limit: None,
+        retry_backoff: None,
+        active_deadline_seconds: None,
+        ttl_seconds_after_finished: None,
+        suspend: None,
+        cancel: None,
+    };
+    LocalJob { job: WasmJob::new(&name, spec), local: LocalSources { module: file, ..LocalSources::default() } }
 }
 
 /// Lays the flags over the job. Limits, entrypoint, stdin and args replace what is there, variables and outputs replace those of the same
@@ -83,8 +92,8 @@ fn lay_over_env(env: &mut Vec<EnvVar>, flags: &[EnvArg], variable: impl Fn(&str)
     for EnvArg { name, value } in flags {
         let Some(value) = value.clone().or_else(|| variable(name)) else { continue };
         match env.iter_mut().find(|set| set.name == *name) {
-            Some(set) => set.value = value,
-            None => env.push(EnvVar { name: name.clone(), value }),
+            Some(set) => *set = EnvVar { name: name.clone(), value, value_from: None },
+            None => env.push(EnvVar { name: name.clone(), value, value_from: None }),
         }
     }
 }
@@ -121,6 +130,7 @@ fn named_input(input: &InputArg, others: &[Input]) -> (Input, Option<PathBuf>) {
         http: sources.http,
         s3: sources.s3,
         ipfs: sources.ipfs,
+        config_map: None,
         inline: None,
         digest: None,
     };

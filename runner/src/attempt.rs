@@ -65,6 +65,7 @@ pub(crate) async fn run(runner: &Runner, mut task: Task) -> Report {
 }
 
 async fn line(runner: &Runner, task: &mut Task, ledger: &mut Ledger) -> Result<Report, Failure> {
+    place::needs_no_cluster(task)?;
     place::fits(&task.what)?;
     task.observer.enter(Stage::Fetching);
     let fetcher = match task.s3.take() {

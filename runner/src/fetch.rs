@@ -153,6 +153,7 @@ impl Fetcher {
                 let shared = &self.shared;
                 self.in_time(shared.ipfs.tree((&shared.store, &shared.http), ipfs, (fallback_name, expected), progress).boxed()).await
             }
+            Source::ConfigMap(_) => Err(in_clusters_only("configMap", FILE_OR_INLINE)),
             Source::Http(_) | Source::S3(_) | Source::Inline(_) => {
                 let want = Want { expected, max_bytes: self.shared.config.limits.input_bytes };
                 let fetched = self.one(source, want, true, progress).await?;
@@ -185,6 +186,7 @@ impl Fetcher {
             Source::S3(s3) => self.s3.file(&shared.store, s3, want, progress).await,
             Source::Inline(base64) => inline::fetch(&shared.store, base64, want, progress).await,
             Source::Ipfs(ipfs) => shared.ipfs.file((&shared.store, &shared.http), ipfs, want, progress).boxed().await,
+            Source::ConfigMap(_) => Err(in_clusters_only("configMap", FILE_OR_INLINE)),
         }
     }
 
@@ -201,6 +203,8 @@ impl Fetcher {
             Source::S3(s3) => s3.key.as_deref().and_then(path::file_name),
             Source::Ipfs(ipfs) => ipfs.path.as_deref().and_then(|path| path::file_name(path.trim_end_matches('/'))),
             Source::Inline(_) => None,
+            // Never from the store: what a ConfigMap holds is known to who reads it, and here nobody does.
+            Source::ConfigMap(_) => return Ok(None),
         };
         let store = self.shared.store.clone();
         // A look may mean to hash the file again.
@@ -218,6 +222,14 @@ impl Fetcher {
             Err(Failure::new(Reason::FetchTimeout, format!("not fetched within the {} s that a source has", limit.as_secs())))
         })
     }
+}
+
+/// What stands in for a ConfigMap where bytes are wanted.
+pub(crate) const FILE_OR_INLINE: &str = "give the file itself, or its bytes as inline";
+
+/// A source that a cluster's agent has replaced before a runner sees it.
+pub(crate) fn in_clusters_only(field: &str, instead: &str) -> Failure {
+    Failure::new(Reason::InvalidSpec, format!("{field}: ConfigMaps exist in a cluster only; to run it here, {instead}"))
 }
 
 fn no_digest(expected: Option<&Digest>, what: &str) -> Result<(), Failure> {

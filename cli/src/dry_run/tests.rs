@@ -29,8 +29,16 @@ fn a_small_module_goes_along_and_a_large_one_gets_a_place_and_its_digest() {
 fn inputs_of_this_machine_are_noted() {
     let directory = tempfile::tempdir().expect("the temporary directory is writable");
     let mut job = job_of_size(directory.path(), 3);
-    let input =
-        |name: &str| Input { name: name.to_owned(), mount_path: None, http: None, s3: None, ipfs: None, inline: None, digest: None };
+    let input = |name: &str| Input {
+        name: name.to_owned(),
+        mount_path: None,
+        http: None,
+        s3: None,
+        ipfs: None,
+        config_map: None,
+        inline: None,
+        digest: None,
+    };
     job.job.spec.run.inputs = vec![input("file"), input("dir")];
     job.local = LocalSources {
         inputs: [("file".to_owned(), directory.path().join("my prog.wasm")), ("dir".to_owned(), directory.path().to_owned())].into(),
@@ -50,7 +58,7 @@ fn stdin_goes_along_where_it_is_text() {
     let path = directory.path().join("stdin");
     fs::write(&path, "10\n").expect("the temporary directory is writable");
     let sent = for_cluster(&job, Some(&path)).expect("the files are there");
-    assert_eq!(sent.job.spec.run.stdin, Some(Stdin { value: Some("10\n".to_owned()), input: None }));
+    assert_eq!(sent.job.spec.run.stdin, Some(Stdin { value: Some("10\n".to_owned()), ..Stdin::default() }));
     fs::write(&path, [0xff]).expect("the temporary directory is writable");
     assert!(matches!(for_cluster(&job, Some(&path)), Err(Error::StdinNotText { .. })));
 }

@@ -8,7 +8,11 @@ use super::*;
 
 fn status() -> WasmJobStatus {
     let report = crate::exit::never_ran(Reason::FetchNotFound, "no: \"such\" file", jiff::Timestamp::UNIX_EPOCH);
-    WasmJobStatus::of_run(&Run { number: 1, generation: 1, state: RunState::Ended(&report), attempt: 1, node_name: None }, report.finish_time, None)
+    WasmJobStatus::of_run(
+        &Run { number: 1, generation: 1, state: RunState::Ended(&report), attempt: 1, node_name: None },
+        report.finish_time,
+        None,
+    )
 }
 
 #[test]

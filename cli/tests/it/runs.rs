@@ -3,6 +3,8 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::Stdio;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -68,6 +70,31 @@ fn a_wrong_digest_runs_nothing() {
     let ran = place.write("job.yaml", yaml.replacen("module:\n", &digest, 1)).run(&["run", "job.yaml"]);
     assert_eq!(ran.code, Some(125), "{ran:?}");
     assert!(ran.stderr.starts_with("wasmjob: DigestMismatch: "), "{ran:?}");
+}
+
+/// What the job names of a cluster, what of it is said, and what flag, if any, puts something else in its place.
+#[test]
+fn a_config_map_is_refused_by_its_field_with_what_to_use_instead() {
+    let rows: [(&str, &str, &str, &[&str]); 7] = [
+        ("{module: {configMap: {name: code, key: p.wasm}}}", "spec.module.configMap", "inline", &[]),
+        ("{M, inputs: [{name: in, configMap: {name: c}}]}", "spec.inputs[in].configMap", "inline", &[]),
+        ("{M, env: [{name: A, valueFrom: {configMapKeyRef: {name: c, key: a}}}]}", "spec.env[A].valueFrom", "write its value", &[]),
+        ("{M, env: [{name: A, valueFrom: {configMapKeyRef: {name: c, key: a}}}]}", "", "", &["-e", "A=b"]),
+        ("{M, envFrom: [{configMapRef: {name: c}}]}", "spec.envFrom", "into env", &[]),
+        ("{M, stdin: {valueFrom: {configMapKeyRef: {name: c, key: a}}}}", "spec.stdin.valueFrom", "an input", &[]),
+        ("{M, stdin: {valueFrom: {configMapKeyRef: {name: c, key: a}}}}", "", "", &["--stdin", "job.yaml"]),
+    ];
+    let inline = format!("module: {{inline: {}}}", BASE64.encode(guests::exits(0)));
+    for (spec, field, instead, flags) in rows {
+        let spec = spec.replace("{M,", &format!("{{{inline},"));
+        let place = Place::new();
+        place.write("job.yaml", format!("apiVersion: wasmjob.dev/v1alpha1\nkind: WasmJob\nmetadata: {{name: j}}\nspec: {spec}\n"));
+        let ran = place.run(&[&["run", "job.yaml"], flags].concat());
+        let expected = if field.is_empty() { 0 } else { 125 };
+        assert_eq!(ran.code, Some(expected), "{spec}: {ran:?}");
+        let said = format!("wasmjob: InvalidSpec: {field}: ConfigMaps exist in a cluster only");
+        assert!(field.is_empty() || ran.stderr.starts_with(&said) && ran.stderr.contains(instead), "{spec}: {ran:?}");
+    }
 }
 
 #[test]

@@ -1,13 +1,36 @@
 //! What a spec asks of this machine, and what its guest is told: requests against what there is, limits in bytes, variables.
 
-use crds::job::{Output, WhatToRun};
+use crds::job::{Input, Output, WhatToRun};
 use crds::quantity::ParseQuantityError;
 use crds::reason::Reason;
 
 use crate::failure::Failure;
+use crate::fetch::{FILE_OR_INLINE, in_clusters_only};
 use crate::publish::OutputLimits;
 use crate::runner::GuestLimits;
-use crate::task::Identity;
+use crate::task::{Identity, Task};
+
+/// Refuses what names a ConfigMap still: an agent puts what it reads there into the task, and the command line has no cluster.
+pub(crate) fn needs_no_cluster(task: &Task) -> Result<(), Failure> {
+    let (what, local) = (&task.what, &task.local);
+    if what.module.config_map.is_some() && local.module.is_none() {
+        return Err(in_clusters_only("spec.module.configMap", FILE_OR_INLINE));
+    }
+    let is_read = |input: &&Input| input.config_map.is_some() && !local.inputs.contains_key(&input.name);
+    if let Some(input) = what.inputs.iter().find(is_read) {
+        return Err(in_clusters_only(&format!("spec.inputs[{}].configMap", input.name), FILE_OR_INLINE));
+    }
+    if let Some(variable) = what.env.iter().find(|variable| variable.value_from.is_some()) {
+        return Err(in_clusters_only(&format!("spec.env[{}].valueFrom", variable.name), "write its value"));
+    }
+    if !what.env_from.is_empty() {
+        return Err(in_clusters_only("spec.envFrom", "write its variables into env"));
+    }
+    if task.stdin.is_none() && what.stdin.as_ref().is_some_and(|stdin| stdin.value_from.is_some()) {
+        return Err(in_clusters_only("spec.stdin.valueFrom", "write its value, or name an input"));
+    }
+    Ok(())
+}
 
 /// Refuses what can never run here.
 pub(crate) fn fits(what: &WhatToRun) -> Result<(), Failure> {

@@ -185,6 +185,7 @@ pub(crate) fn module_name(task: &Task) -> String {
         (None, Some(Source::Http(http))) => url::Url::parse(&http.url).map(|url| last(url.path())).unwrap_or_default(),
         (None, Some(Source::S3(s3))) => last(s3.key.as_deref().unwrap_or_default()),
         (None, Some(Source::Ipfs(ipfs))) => last(ipfs.path.as_deref().unwrap_or_default()),
+        (None, Some(Source::ConfigMap(map))) => map.key.clone().unwrap_or_default(),
         (None, Some(Source::Inline(_)) | None) => String::new(),
     };
     if name.is_empty() { "module.wasm".to_owned() } else { name }

@@ -100,6 +100,7 @@ fn task(module: &Path, outputs: &Path) -> Task {
             entrypoint: None,
             args: Vec::new(),
             env: Vec::new(),
+            env_from: Vec::new(),
             stdin: None,
             inputs: Vec::new(),
             outputs: Some(Vec::new()),
