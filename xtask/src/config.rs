@@ -29,6 +29,12 @@ pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
     first_in(&env::var_os("PATH")?, program)
 }
 
+/// Where the tools of Kubernetes' own projects keep etcd, kube-apiserver and kubectl for tests.
+#[expect(clippy::disallowed_methods, reason = "this is the file that reads the environment")]
+pub(crate) fn kubebuilder_assets() -> Option<PathBuf> {
+    env::var_os("KUBEBUILDER_ASSETS").filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
 fn first_in(path: &OsStr, program: &str) -> Option<PathBuf> {
     env::split_paths(path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
