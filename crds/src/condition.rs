@@ -81,9 +81,7 @@ fn types_and_statuses(state: &RunState<'_>, reason: Reason) -> Vec<(&'static str
         RunState::Ended(_) | RunState::Stopped { .. } if reason == Reason::Completed => {
             with(&[(FINISHED, "True"), (COMPLETE, "True"), (READY, "True")])
         }
-        RunState::Ended(_) | RunState::Stopped { .. } => {
-            with(&[(FINISHED, "True"), (FAILED, "True"), (READY, "False"), (STALLED, "True")])
-        }
+        RunState::Ended(_) | RunState::Stopped { .. } => with(&[(FINISHED, "True"), (FAILED, "True"), (READY, "False"), (STALLED, "True")]),
     }
 }
 

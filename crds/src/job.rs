@@ -278,10 +278,15 @@ impl WhatToRun {
     /// nor a newer schema changes it (P2). A field that this version does not know is not in it: who does not know it reads another hash
     /// and runs nothing.
     pub fn hash(&self) -> String {
+        self.digest().hex()
+    }
+
+    /// The hash as bytes.
+    pub fn digest(&self) -> Digest {
         let value = serde_json::to_value(self).expect("a spec is made of texts, numbers and maps");
         let mut canonical = String::new();
         canonical_json(&value, &mut canonical);
-        Digest::of(canonical.as_bytes()).hex()
+        Digest::of(canonical.as_bytes())
     }
 
     /// Where the guest sees input number `position`: as written, else `/inputs` for the first and `/inputs/<name>` for the others.

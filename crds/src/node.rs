@@ -285,7 +285,10 @@ impl EndedReport {
     pub fn report(&self, start: Option<Timestamp>) -> Report {
         let (reason, message) = match Reason::from_name(&self.reason) {
             Some(reason) => (reason, self.message.clone()),
-            None => (Reason::WorkerKilled, format!("ended with {}, which this operator does not know: upgrade it. {}", self.reason, self.message)),
+            None => (
+                Reason::WorkerKilled,
+                format!("ended with {}, which this operator does not know: upgrade it. {}", self.reason, self.message),
+            ),
         };
         let output = self.output.clone().unwrap_or_default();
         let stream = |tail: &str| StreamReport { tail: tail.to_owned(), bytes: tail.len() as u64, truncated: output.truncated };

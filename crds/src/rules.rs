@@ -178,7 +178,8 @@ pub(crate) fn run_grows() -> Rule {
 
 /// The end of a run stays what it was written (P9). Conditions follow the spec's generation; their status and reason stay.
 pub(crate) fn end_is_final() -> Rule {
-    let same = |field: &str| format!("has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})");
+    let same =
+        |field: &str| format!("has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})");
     let fields = ["completionTime", "active", "succeeded", "failed", "output", "results"].map(same).join(" && ");
     rule(
         format!(

@@ -123,7 +123,10 @@ impl<'a> Source<'a> {
         config_map: Option<&'a ConfigMapSource>,
         inline: Option<&'a str>,
     ) -> Option<Self> {
-        let mut set = [http.map(Self::Http), s3.map(Self::S3), ipfs.map(Self::Ipfs), config_map.map(Self::ConfigMap), inline.map(Self::Inline)].into_iter().flatten();
+        let mut set =
+            [http.map(Self::Http), s3.map(Self::S3), ipfs.map(Self::Ipfs), config_map.map(Self::ConfigMap), inline.map(Self::Inline)]
+                .into_iter()
+                .flatten();
         let only = set.next()?;
         set.next().is_none().then_some(only)
     }

@@ -249,15 +249,20 @@ impl WasmJobStatus {
             let of_others = earlier.iter().filter(|attempt| attempt.attempt != run.attempt);
             std::iter::once(attempt(report, run)).chain(of_others.cloned()).take(LISTED).collect()
         };
+        // A run that was tried before has started when its first attempt did.
+        let of_this_run = before.filter(|status| status.run == Some(run.number));
+        let started = of_this_run.and_then(|status| status.start_time.as_ref()).map(|time| time.0);
         match run.state {
-            RunState::Pending { .. } | RunState::Unschedulable { .. } | RunState::Suspended { .. } => Self { pending: Some(1), ..unfinished },
-            RunState::Running { since, .. } => Self { start_time: Some(Time(since)), active: Some(1), ..unfinished },
+            RunState::Pending { .. } | RunState::Unschedulable { .. } | RunState::Suspended { .. } => {
+                Self { pending: Some(1), ..unfinished }
+            }
+            RunState::Running { since, .. } => Self { start_time: Some(Time(started.unwrap_or(since))), active: Some(1), ..unfinished },
             RunState::Ended(report) => {
-                let ended = unfinished.over(report.outcome.reason, Some(report.start_time), report.finish_time);
+                let ended = unfinished.over(report.outcome.reason, started.or(Some(report.start_time)), report.finish_time);
                 Self { attempts: attempts(report), ..ended.showing(report) }
             }
             RunState::Stopped { reason, since, at, last, .. } => {
-                let stopped = unfinished.over(reason, since.or(last.map(|report| report.start_time)), at);
+                let stopped = unfinished.over(reason, started.or(since).or(last.map(|report| report.start_time)), at);
                 match last {
                     Some(report) => Self { attempts: attempts(report), ..stopped.showing(report) },
                     None => Self { attempts: before.map(|status| status.attempts.clone()).unwrap_or_default(), ..stopped },
@@ -272,6 +277,18 @@ impl WasmJobStatus {
         self.attempts.retain(|attempt| attempt.attempt != run.attempt);
         self.attempts.insert(0, attempt(report, run));
         self.attempts.truncate(LISTED);
+        self
+    }
+
+    /// The smallest status that says the same: what is left of one that the API server refused.
+    #[must_use]
+    pub fn shrunk(mut self) -> Self {
+        let exit_code = self.output.as_ref().and_then(|output| output.exit_code);
+        self.output = exit_code.map(|code| OutputStatus { exit_code: Some(code), truncated: true, ..OutputStatus::default() });
+        self.attempts.truncate(1);
+        self.attempts.iter_mut().for_each(|attempt| attempt.message.clear());
+        self.results.iter_mut().for_each(|result| result.uri = None);
+        self.network_denied.clear();
         self
     }
 

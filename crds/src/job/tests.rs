@@ -33,7 +33,8 @@ fn the_hash_is_of_what_to_run_alone() {
 /// Operators and agents of different versions compare it.
 #[test]
 fn the_hash_does_not_change_with_versions() {
-    let spec = json!({ "module": { "http": { "url": URL } }, "args": ["b", "a"], "env": [{ "name": "B", "value": "é\"" }], "timeoutSeconds": 7 });
+    let spec =
+        json!({ "module": { "http": { "url": URL } }, "args": ["b", "a"], "env": [{ "name": "B", "value": "é\"" }], "timeoutSeconds": 7 });
     let canonical = r#"{"args":["b","a"],"env":[{"name":"B","value":"é\""}],"module":{"http":{"url":"https://example.com/a.wasm"}},"timeoutSeconds":7}"#;
     assert_eq!(hash(spec), crate::digest::Digest::of(canonical.as_bytes()).hex());
 }

@@ -61,3 +61,24 @@ fn both_maps_are_atomic_and_bounded() {
         assert!(rules.iter().any(|rule| rule["rule"] == "self.all(key, size(key) <= 96)"), "{part}");
     }
 }
+
+/// Only digests have rules among the parts of a report, so that one pattern stands for all of them.
+#[test]
+fn reports_have_patterns_in_place_of_rules() {
+    fn texts<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+        match value {
+            Value::Object(fields) => {
+                assert!(!fields.contains_key("x-kubernetes-validations"), "{fields:?}");
+                found.extend(fields.get("pattern").and_then(Value::as_str));
+                fields.values().for_each(|field| texts(field, found));
+            }
+            Value::Array(items) => items.iter().for_each(|item| texts(item, found)),
+            _ => {}
+        }
+    }
+    let schema = schema();
+    let mut found = Vec::new();
+    texts(&schema["properties"]["status"]["properties"]["reports"]["additionalProperties"], &mut found);
+    found.sort_unstable();
+    assert_eq!(found, ["^[A-Z][A-Za-z0-9]*$", "^sha256:[0-9a-f]{64}$", "^sha256:[0-9a-f]{64}$"]);
+}

@@ -1,0 +1,65 @@
+//! What a decision asks for, as data: it can be printed, compared, and carried out in part by a crash test.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crds::status::WasmJobStatus;
+
+/// One request to the API server.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// A tested patch of a node's spec (P4). One in flight per node.
+    WriteNode(NodeWrite),
+    /// A tested patch of a job's status (P4). One in flight per job.
+    WriteStatus(StatusWrite),
+    /// Read a job live: it is not in view, or an end with no report behind it is to be written (P9, P14).
+    GetJob { namespace: Arc<str>, name: Arc<str>, uid: Arc<str> },
+    /// Read a node's Lease live, before anything of it is given away (P10).
+    GetLease { node: Arc<str> },
+    /// Make a node ours: the epoch by a tested patch, then a live look at our own Lease (P8).
+    Adopt { node: Arc<str> },
+    /// Raise observedGeneration in the status of a job that has ended.
+    Follow { namespace: Arc<str>, name: Arc<str>, uid: Arc<str> },
+    /// Delete a job whose time after its end is over.
+    DeleteJob { namespace: Arc<str>, name: Arc<str>, uid: Arc<str>, resource_version: u64 },
+    /// What was seen cannot be: a restored backup (P15). Begin again from a list.
+    StartAgain { why: String },
+}
+
+/// Changes of one node's assignments.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NodeWrite {
+    pub node: Arc<str>,
+    pub uid: Arc<str>,
+    pub epoch: i64,
+    pub sequence: i64,
+    pub add: BTreeMap<Arc<str>, NewEntry>,
+    pub cancel: BTreeSet<Arc<str>>,
+    pub remove: BTreeSet<Arc<str>>,
+    /// The Lease's resourceVersion that a live GET must still show right before: the node was given up (P10).
+    pub given_up_at: Option<u64>,
+}
+
+/// An assignment to be. Whoever writes it draws its fence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewEntry {
+    pub namespace: Arc<str>,
+    pub name: Arc<str>,
+    pub uid: Arc<str>,
+    pub run: i64,
+    pub generation: i64,
+    pub spec_hash: String,
+    pub attempt: i32,
+}
+
+/// A job's next status.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StatusWrite {
+    pub namespace: Arc<str>,
+    pub name: Arc<str>,
+    pub uid: Arc<str>,
+    pub resource_version: u64,
+    pub status: Box<WasmJobStatus>,
+    /// Only after a live look at the job that shows the same (P9).
+    pub live: bool,
+}

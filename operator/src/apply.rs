@@ -1,0 +1,158 @@
+//! Actions → requests to the API server, each with a deadline, and what came of them as events.
+//!
+//! Decides nothing about jobs. Every write tests what it builds on (P4); after a failed test, or no answer, the object is read live and
+//! the decision is made anew (P5).
+
+mod job;
+mod node;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::core::response::Status;
+use kube::{Api, Client};
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
+
+use crate::action::Action;
+use crate::leader::Leadership;
+use crate::metrics::Metrics;
+use crate::observe::LeaseSeen;
+use crate::state::Event;
+
+pub(crate) use self::node::adopt;
+
+/// How long one request may take. A second try is a new decision.
+const REQUEST: Duration = Duration::from_secs(5);
+/// How long to wait before a live look that got no answer is tried again.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// What requests are made with. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Asking {
+    pub(crate) client: Client,
+    /// The pool's namespace: `WasmNode`s and Leases.
+    pub(crate) pool: Arc<str>,
+    pub(crate) leadership: Arc<Leadership>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) events: mpsc::Sender<Event>,
+    /// Why this process must not go on.
+    pub(crate) over: mpsc::Sender<String>,
+}
+
+/// How a request failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failed {
+    #[error("a test did not hold: the object changed in between")]
+    Test,
+    #[error("the object is not there")]
+    Gone,
+    /// Schema, rule or policy: these bytes are never taken (P13).
+    #[error("refused: {0}")]
+    Refused(String),
+    /// Anything else, no answer included.
+    #[error("not done: {0}")]
+    Unanswered(String),
+}
+
+/// Starts the request; its end is an event.
+pub(crate) fn start(asking: &Asking, action: Action) {
+    let asking = asking.clone();
+    tokio::spawn(async move {
+        let event = match action {
+            Action::WriteNode(write) => node::write(&asking, write).await,
+            Action::Adopt { node } => node::adopt(&asking, node).await,
+            Action::WriteStatus(write) => job::write(&asking, write).await,
+            Action::GetJob { namespace, name, uid } => {
+                let job = job::live(&asking, &namespace, &name, &uid).await;
+                Some(Event::JobRead { uid, job })
+            }
+            Action::Follow { namespace, name, uid } => job::follow(&asking, namespace, name, uid).await,
+            Action::DeleteJob { namespace, name, uid, resource_version } => {
+                Some(job::delete(&asking, &namespace, &name, uid, resource_version).await)
+            }
+            Action::GetLease { node } => {
+                let lease = live_lease(&asking, &node).await;
+                Some(Event::LeaseRead { node, lease })
+            }
+            Action::StartAgain { why } => {
+                asking.stop(format!("a restored backup? {why}; starting again from a list")).await;
+                None
+            }
+        };
+        if let Some(event) = event {
+            // Nobody listens only when the process ends.
+            let _ = asking.events.send(event).await;
+        }
+    });
+}
+
+/// An agent's Lease by a live GET that is repeated until it is answered (P10).
+pub(crate) async fn live_lease(asking: &Asking, node: &str) -> Option<LeaseSeen> {
+    let leases: Api<Lease> = Api::namespaced(asking.client.clone(), &asking.pool);
+    read(|| leases.get_opt(node)).await.and_then(|lease| LeaseSeen::observe(&lease))
+}
+
+/// A live GET, repeated until it is answered. `None`: it is not there.
+pub(crate) async fn read<T, F>(get: impl Fn() -> F) -> Option<T>
+where
+    F: Future<Output = kube::Result<Option<T>>>,
+{
+    loop {
+        match tokio::time::timeout(REQUEST, get()).await {
+            Ok(Ok(found)) => return found,
+            Ok(Err(error)) => tracing::warn!(error = %error, "a live read failed; reading again"),
+            Err(_) => tracing::warn!("a live read got no answer; reading again"),
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// A request with a deadline.
+pub(crate) async fn request<T: DeserializeOwned>(asked: impl Future<Output = kube::Result<T>>) -> Result<T, Failed> {
+    match tokio::time::timeout(REQUEST, asked).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(kube::Error::Api(status))) => Err(Failed::of(&status)),
+        Ok(Err(error)) => Err(Failed::Unanswered(error.to_string())),
+        Err(_) => Err(Failed::Unanswered(format!("no answer within {REQUEST:?}"))),
+    }
+}
+
+/// A JSON patch from its operations.
+pub(crate) fn patch(operations: serde_json::Value) -> kube::api::Patch<()> {
+    kube::api::Patch::Json(serde_json::from_value(operations).expect("the operations are JSON patch operations"))
+}
+
+/// A key as one step of a JSON pointer (RFC 6901).
+pub(crate) fn pointer_step(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+// === impl Failed ===
+
+impl Failed {
+    /// 422 without causes is a failed test; with causes a refusal, as is 403 and 413 (P5).
+    fn of(status: &Status) -> Self {
+        let has_causes = status.details.as_ref().is_some_and(|details| !details.causes.is_empty());
+        match status.code {
+            404 => Self::Gone,
+            409 => Self::Test,
+            422 if !has_causes => Self::Test,
+            413 | 422 => Self::Refused(status.message.clone()),
+            _ => Self::Unanswered(format!("{}: {}", status.code, status.message)),
+        }
+    }
+}
+
+// === impl Asking ===
+
+impl Asking {
+    /// Ends the process.
+    pub(crate) async fn stop(&self, why: String) {
+        let _ = self.over.send(why).await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

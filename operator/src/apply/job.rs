@@ -1,0 +1,94 @@
+//! Reads and writes of one job: its status by tested patches (P4), its deletion when its time is over.
+
+use std::sync::Arc;
+
+use crds::job::WasmJob;
+use crds::names::OPERATOR_MANAGER;
+use kube::api::{DeleteParams, PatchParams, Preconditions};
+use kube::{Api, ResourceExt as _};
+use serde_json::{Value, json};
+
+use super::{Asking, Failed, patch, read, request};
+use crate::action::StatusWrite;
+use crate::observe::Job;
+use crate::state::{Event, StatusOutcome};
+
+/// Writes a status against the version it was made from.
+pub(super) async fn write(asking: &Asking, write: StatusWrite) -> Option<Event> {
+    let StatusWrite { namespace, name, uid, resource_version, status, live: look } = write;
+    let jobs: Api<WasmJob> = Api::namespaced(asking.client.clone(), &namespace);
+    if look {
+        let found = live(asking, &namespace, &name, &uid).await;
+        if found.as_ref().is_none_or(|job| job.resource_version != resource_version) {
+            return Some(Event::StatusWritten { uid, outcome: StatusOutcome::Stale(found) });
+        }
+    }
+    let operations = json!([
+        { "op": "test", "path": "/metadata/resourceVersion", "value": resource_version.to_string() },
+        { "op": "add", "path": "/status", "value": status },
+    ]);
+    asking.metrics.write("wasmjob_status");
+    let (parameters, patch) = (PatchParams::apply(OPERATOR_MANAGER), patch(operations));
+    let outcome = match request(jobs.patch_subresource("status", &name, &parameters, &patch)).await {
+        Ok(job) => match Job::observe(&job) {
+            Ok(job) => StatusOutcome::Written(Box::new(job)),
+            Err(_) => StatusOutcome::Stale(live(asking, &namespace, &name, &uid).await),
+        },
+        Err(Failed::Gone) => StatusOutcome::Stale(None),
+        Err(Failed::Refused(why)) => {
+            tracing::error!(job = %format!("{namespace}/{name}"), why, "a status was refused");
+            asking.metrics.failed("wasmjob_status");
+            StatusOutcome::Refused
+        }
+        Err(failed) => {
+            tracing::debug!(job = %format!("{namespace}/{name}"), failed = %failed, "a status write did not hold");
+            asking.metrics.failed("wasmjob_status");
+            StatusOutcome::Stale(live(asking, &namespace, &name, &uid).await)
+        }
+    };
+    Some(Event::StatusWritten { uid, outcome })
+}
+
+/// The job by a live GET; `None` if it is gone or another object has its name.
+pub(super) async fn live(asking: &Asking, namespace: &str, name: &str, uid: &str) -> Option<Box<Job>> {
+    let jobs: Api<WasmJob> = Api::namespaced(asking.client.clone(), namespace);
+    let found = read(|| jobs.get_opt(name)).await?;
+    Job::observe(&found).ok().filter(|job| &*job.uid == uid).map(Box::new)
+}
+
+/// Says in the status of a job that has ended that its newest spec was seen. Nothing else of the end changes (P9).
+pub(super) async fn follow(asking: &Asking, namespace: Arc<str>, name: Arc<str>, uid: Arc<str>) -> Option<Event> {
+    let jobs: Api<WasmJob> = Api::namespaced(asking.client.clone(), &namespace);
+    let found = read(|| jobs.get_opt(&name)).await.filter(|job| job.uid().as_deref() == Some(&*uid));
+    let Some(found) = found else { return Some(Event::JobRead { uid, job: None }) };
+    let generation = found.metadata.generation.unwrap_or_default();
+    let conditions = found.status.iter().flat_map(|status| &status.conditions).enumerate();
+    let mut operations = vec![
+        json!({ "op": "test", "path": "/metadata/resourceVersion", "value": found.resource_version() }),
+        json!({ "op": "add", "path": "/status/observedGeneration", "value": generation }),
+    ];
+    operations.extend(conditions.map(
+        |(position, _)| json!({ "op": "add", "path": format!("/status/conditions/{position}/observedGeneration"), "value": generation }),
+    ));
+    asking.metrics.write("wasmjob_status");
+    let (parameters, patch) = (PatchParams::apply(OPERATOR_MANAGER), patch(Value::Array(operations)));
+    let job = match request(jobs.patch_subresource("status", &name, &parameters, &patch)).await {
+        Ok(job) => Job::observe(&job).ok().map(Box::new),
+        Err(_) => live(asking, &namespace, &name, &uid).await,
+    };
+    Some(Event::JobRead { uid, job })
+}
+
+/// Deletes exactly this version of the job: one that somebody has changed in the meantime is looked at again.
+pub(super) async fn delete(asking: &Asking, namespace: &str, name: &str, uid: Arc<str>, resource_version: u64) -> Event {
+    let jobs: Api<WasmJob> = Api::namespaced(asking.client.clone(), namespace);
+    let conditions = Preconditions { uid: Some(uid.to_string()), resource_version: Some(resource_version.to_string()) };
+    let parameters = DeleteParams { preconditions: Some(conditions), ..DeleteParams::background() };
+    asking.metrics.write("wasmjob_delete");
+    let deleted = tokio::time::timeout(super::REQUEST, jobs.delete(name, &parameters)).await;
+    if !matches!(deleted, Ok(Ok(_))) {
+        asking.metrics.failed("wasmjob_delete");
+    }
+    let job = live(asking, namespace, name, &uid).await;
+    Event::JobRead { uid, job }
+}

@@ -1,0 +1,49 @@
+use std::sync::Arc;
+
+use super::bisect;
+use crate::action::{NewEntry, NodeWrite};
+
+fn write(adds: &[&str], removals: &[&str]) -> NodeWrite {
+    let entry = |name: &str| NewEntry {
+        namespace: "team-a".into(),
+        name: name.into(),
+        uid: name.into(),
+        run: 1,
+        generation: 1,
+        spec_hash: String::new(),
+        attempt: 1,
+    };
+    NodeWrite {
+        node: "n1".into(),
+        add: adds.iter().map(|name| (Arc::from(*name), entry(name))).collect(),
+        remove: removals.iter().map(|id| Arc::from(*id)).collect(),
+        ..NodeWrite::default()
+    }
+}
+
+/// Only the poisoned entry is refused, and every other change is written once.
+#[test]
+fn one_poisoned_entry_among_many_is_found() {
+    let names: Vec<String> = (0..32).map(|number| format!("job-{number:02}")).collect();
+    for poisoned in &names {
+        let all = write(&names.iter().map(String::as_str).collect::<Vec<_>>(), &["old-1", "old-2"]);
+        let (mut parts, mut written, mut refused, mut sent) = (vec![all], Vec::new(), Vec::new(), 0);
+        while let Some(part) = parts.pop() {
+            sent += 1;
+            if part.add.contains_key(poisoned.as_str()) {
+                match bisect(part) {
+                    Ok(halves) => parts.extend(halves),
+                    Err(entry) => refused.push(entry.name.to_string()),
+                }
+            } else {
+                written.extend(part.add.keys().chain(&part.remove).map(ToString::to_string));
+            }
+        }
+        assert_eq!(refused, [poisoned.clone()]);
+        written.sort();
+        let mut expected: Vec<_> = names.iter().filter(|name| *name != poisoned).cloned().collect();
+        expected.extend(["old-1".to_owned(), "old-2".to_owned()]);
+        assert_eq!(written, expected);
+        assert!(sent <= 13, "{sent} writes");
+    }
+}

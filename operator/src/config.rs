@@ -1,0 +1,45 @@
+//! Flags and environment → `Config`. Nothing else reads the environment.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+
+/// Turns WasmJobs into work for nodes, and what the nodes report into the jobs' status.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "wasmjob-operator", version)]
+pub struct Config {
+    /// Namespace of the pool: its WasmNodes and Leases.
+    #[arg(long, env = "POD_NAMESPACE", default_value = crds::names::SYSTEM_NAMESPACE)]
+    pub namespace: String,
+    /// Who holds the Lease: the pod's name or UID; must differ between processes. Default: drawn at random.
+    #[arg(long, env = "POD_UID")]
+    pub identity: Option<String>,
+    /// Kubeconfig file. Default: the pod's service account, else KUBECONFIG, else ~/.kube/config.
+    #[arg(long)]
+    pub kubeconfig: Option<PathBuf>,
+    /// Address of /livez, /readyz and /metrics.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Seconds that an agent's Lease must be unchanged before its work is given to others. Agents kill theirs before: their --lease-seconds
+    /// must be smaller by a kill's time and one per cent.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(3..=3600))]
+    pub node_lost_seconds: u64,
+    /// Seconds for which nothing is given away when more than half of the nodes are lost at once.
+    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    pub brake_seconds: u64,
+    /// What is logged, such as info or operator=debug,info.
+    #[arg(long, env = "WASMJOB_LOG", default_value = "info")]
+    pub log: String,
+}
+
+impl Config {
+    pub(crate) fn node_lost(&self) -> Duration {
+        Duration::from_secs(self.node_lost_seconds)
+    }
+
+    pub(crate) fn brake(&self) -> Duration {
+        Duration::from_secs(self.brake_seconds)
+    }
+}

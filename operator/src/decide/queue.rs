@@ -1,0 +1,129 @@
+//! The queue: oldest first, each to the node with the most room; and who is told that no node takes it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crds::condition::{self, RunState};
+use crds::node::assignment_id;
+use jiff::Timestamp;
+
+use super::place::{Place, Room, place};
+use super::{fold, nodes, retry, write};
+use crate::action::{Action, NewEntry};
+use crate::observe::Job;
+use crate::state::{Now, State, Stuck};
+
+/// How long a job must have been stuck before its status says so: most find a place before.
+const STUCK_FOR: Duration = Duration::from_secs(1);
+/// Jobs told in one decision that they are stuck: ten thousand at once must not be ten thousand writes at once.
+const TOLD_AT_ONCE: usize = 8;
+/// Jobs that are passed over because they need more memory than is free, before the rest waits too.
+const PASSED_OVER: usize = 64;
+
+/// Places as many jobs as there is room for.
+pub(super) fn place_waiting(state: &mut State, now: Now, actions: &mut Vec<Action>) {
+    if state.queue.is_empty() || !state.blockers.is_empty() {
+        return;
+    }
+    let mut rooms = rooms(state, now);
+    let (mut passed_over, mut told) = (Vec::new(), 0);
+    while passed_over.len() < PASSED_OVER
+        && let Some((created, uid)) = state.queue.pop_first()
+    {
+        if state.placing.contains(&uid) || state.writing.contains(&uid) {
+            continue;
+        }
+        let (avoid, until) = avoided(state, &uid, now.wall);
+        let Some(job) = state.jobs.get(&uid) else { continue };
+        match place(&rooms, job.memory_bytes, &avoid) {
+            Place::On(position) => {
+                let room = &mut rooms[position];
+                room.taken += 1;
+                room.memory_taken = room.memory_taken.saturating_add(job.memory_bytes);
+                let (id, entry) = entry(job);
+                state.stuck.remove(&uid);
+                nodes::give(state, &room.name.clone(), id, entry);
+            }
+            Place::Full => passed_over.push((created, uid)),
+            Place::Nowhere(why) => {
+                told += usize::from(tell(state, &uid, &why, now, told < TOLD_AT_ONCE, actions));
+                if let Some(until) = until {
+                    state.wake(&uid, until);
+                }
+            }
+        }
+        if rooms.iter().all(|room| room.closed.is_some() || room.taken >= room.slots) && rooms.iter().any(|room| room.closed.is_none()) {
+            break;
+        }
+    }
+    state.queue.extend(passed_over);
+}
+
+/// What every node has left, what is being written included.
+fn rooms(state: &State, now: Now) -> Vec<Room> {
+    let room = |(name, node): (&Arc<str>, &crate::state::Node)| {
+        let object = node.object.as_ref()?;
+        let memory = |uid: &Arc<str>| state.jobs.get(uid).map_or(0, |job| job.memory_bytes);
+        let there = object.assignments.values().map(|entry| &entry.uid);
+        let writing = node.writing.iter().flat_map(|write| write.add.values()).chain(node.pending.add.values()).map(|entry| &entry.uid);
+        let (taken, memory_taken) = there.chain(writing).fold((0, 0_u64), |(count, sum), uid| (count + 1, sum.saturating_add(memory(uid))));
+        let leaving = node.pending.remove.len() + node.writing.as_ref().map_or(0, |write| write.remove.len());
+        Some(Room {
+            name: name.clone(),
+            closed: state.closed(name, now),
+            slots: object.slots,
+            // What is about to be taken back has ended: its slot is free.
+            taken: usize::saturating_sub(taken, leaving),
+            memory_bytes: object.memory_bytes,
+            memory_taken,
+        })
+    };
+    state.nodes.iter().filter_map(room).collect()
+}
+
+fn avoided(state: &mut State, uid: &Arc<str>, now: Timestamp) -> (Vec<Arc<str>>, Option<Timestamp>) {
+    let Some(list) = state.avoid.get_mut(uid) else { return (Vec::new(), None) };
+    list.retain(|(_, until)| *until > now);
+    let avoided = (list.iter().map(|(node, _)| node.clone()).collect(), list.iter().map(|(_, until)| *until).min());
+    if list.is_empty() {
+        state.avoid.remove(uid);
+    }
+    avoided
+}
+
+fn entry(job: &Job) -> (Arc<str>, NewEntry) {
+    let attempt = retry::next_attempt(&fold::tries(job));
+    let entry = NewEntry {
+        namespace: job.namespace.clone(),
+        name: job.name.clone(),
+        uid: job.uid.clone(),
+        run: job.run(),
+        generation: job.generation,
+        spec_hash: job.spec_hash.hex(),
+        attempt,
+    };
+    (assignment_id(&job.uid, job.run(), 0, attempt).into(), entry)
+}
+
+/// Remembers that no node takes the job, and says so in its status when that lasts. Whether it was said now.
+fn tell(state: &mut State, uid: &Arc<str>, why: &str, now: Now, may: bool, actions: &mut Vec<Action>) -> bool {
+    let Some(job) = state.jobs.get(uid) else { return false };
+    let stuck = state.stuck.entry(uid.clone()).or_insert(Stuck { since: now.wall, created: job.created });
+    let due = stuck.since.checked_add(STUCK_FOR).unwrap_or(now.wall);
+    let said = job.unfinished().is_some_and(|status| {
+        status.observed_generation == Some(job.generation)
+            && status.conditions.iter().any(|condition| condition.type_ == condition::SCHEDULED && condition.message == why)
+    });
+    if said {
+        return false;
+    }
+    if now.wall < due || !may {
+        state.wake(uid, due.max(now.wall.checked_add(STUCK_FOR).unwrap_or(now.wall)));
+        return false;
+    }
+    let state_now = RunState::Unschedulable { message: why };
+    let status = fold::without_report(job, state_now, retry::next_attempt(&fold::tries(job)), now.wall);
+    actions.push(write(job, Box::new(status), false));
+    state.writing.insert(uid.clone());
+    true
+}

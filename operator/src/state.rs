@@ -1,0 +1,205 @@
+//! Everything that was seen and is not done: jobs as compact records, nodes with their entries, the queue, what is being written.
+//!
+//! Fed with events, asked by `decide`. Knows no client and no clock. Nothing in it would be missed after a restart: it is made again from
+//! what the API server holds.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::action::NodeWrite;
+use crate::observe::{Entry, Job, LeaseSeen, NodeObject, Reported};
+
+mod event;
+mod index;
+
+pub use event::{Event, NodeOutcome, StatusOutcome};
+
+/// The time on both clocks: the one that the API server's times are of, and the one that leases are measured by.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    pub wall: Timestamp,
+    pub mono: Duration,
+}
+
+/// What a leader decides by.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Of this leader (P8).
+    pub epoch: i64,
+    /// L: how long a Lease must be unchanged before its node is given up (P10).
+    pub lost_after: Duration,
+    /// How long mass reassignment is held back (P16).
+    pub brake_for: Duration,
+}
+
+/// A node.
+#[derive(Debug, Default)]
+pub(crate) struct Node {
+    pub(crate) object: Option<NodeObject>,
+    /// Entries of an object that vanished or was replaced: they count as running (P14).
+    pub(crate) ghosts: BTreeMap<Arc<str>, Entry>,
+    /// The ghosts' agent has killed them: a new object is there.
+    pub(crate) ghosts_are_dead: bool,
+    pub(crate) lease: Option<LeaseSeen>,
+    /// When that version of the Lease was first read.
+    pub(crate) lease_since: Duration,
+    /// A live look at the Lease is under way.
+    pub(crate) asked: bool,
+    /// The Lease's version at which the node was given up.
+    pub(crate) given_up: Option<u64>,
+    pub(crate) adopting: bool,
+    /// When the last adoption failed.
+    pub(crate) adopt_after: Duration,
+    /// What is being written, and what goes into the next write.
+    pub(crate) writing: Option<NodeWrite>,
+    pub(crate) pending: NodeWrite,
+    /// Since when removals wait for company.
+    pub(crate) alone_since: Option<Duration>,
+}
+
+/// A job that no node can take.
+#[derive(Debug)]
+pub(crate) struct Stuck {
+    pub(crate) since: Timestamp,
+    pub(crate) created: Timestamp,
+}
+
+/// The whole of it.
+#[derive(Debug)]
+pub struct State {
+    pub(crate) settings: Settings,
+    pub(crate) jobs: HashMap<Arc<str>, Job>,
+    pub(crate) nodes: BTreeMap<Arc<str>, Node>,
+    /// By job UID: where its entries lie.
+    pub(crate) work: HashMap<Arc<str>, BTreeSet<(Arc<str>, Arc<str>)>>,
+    /// Jobs to look at.
+    pub(crate) dirty: BTreeSet<Arc<str>>,
+    /// Jobs that wait for a node, oldest first.
+    pub(crate) queue: BTreeSet<(Timestamp, Arc<str>)>,
+    pub(crate) stuck: HashMap<Arc<str>, Stuck>,
+    /// Jobs to look at when their time comes.
+    pub(crate) timers: BTreeSet<(Timestamp, Arc<str>)>,
+    pub(crate) timer_of: HashMap<Arc<str>, Timestamp>,
+    /// Jobs whose status is being written.
+    pub(crate) writing: HashSet<Arc<str>>,
+    /// Jobs whose entry is in a node's pending or running write.
+    pub(crate) placing: HashSet<Arc<str>>,
+    /// Jobs whose last status was refused as it was: the next one is as small as can be (P13).
+    pub(crate) shrink: HashSet<Arc<str>>,
+    /// Jobs of which no assignment is taken by the API server, and why (P13).
+    pub(crate) refused: HashMap<Arc<str>, String>,
+    /// Nodes that refused a job, until when.
+    pub(crate) avoid: HashMap<Arc<str>, Vec<(Arc<str>, Timestamp)>>,
+    /// UIDs of jobs that a live look said are gone; and those being looked at.
+    pub(crate) gone: HashSet<Arc<str>>,
+    pub(crate) asked: HashSet<Arc<str>>,
+    /// All jobs are in view.
+    pub(crate) listed: bool,
+    /// Nodes with a live Lease and without an object, from before we led: they may run anything (P14).
+    pub(crate) blockers: BTreeSet<Arc<str>>,
+    /// Since when more than half of the nodes are gone.
+    pub(crate) brake_since: Option<Duration>,
+    /// What was seen cannot be (P15).
+    pub(crate) impossible: Option<String>,
+}
+
+// === impl State ===
+
+impl State {
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            jobs: HashMap::new(),
+            nodes: BTreeMap::new(),
+            work: HashMap::new(),
+            dirty: BTreeSet::new(),
+            queue: BTreeSet::new(),
+            stuck: HashMap::new(),
+            timers: BTreeSet::new(),
+            timer_of: HashMap::new(),
+            writing: HashSet::new(),
+            placing: HashSet::new(),
+            shrink: HashSet::new(),
+            refused: HashMap::new(),
+            avoid: HashMap::new(),
+            gone: HashSet::new(),
+            asked: HashSet::new(),
+            listed: false,
+            blockers: BTreeSet::new(),
+            brake_since: None,
+            impossible: None,
+        }
+    }
+
+    /// The job of that UID, as last seen.
+    pub fn job(&self, uid: &str) -> Option<&Job> {
+        self.jobs.get(uid)
+    }
+
+    /// Jobs in view, waiting for a node, and running somewhere.
+    pub fn counts(&self) -> (usize, usize, usize) {
+        (self.jobs.len(), self.queue.len() + self.stuck.len(), self.work.len())
+    }
+
+    /// Nodes that take work, and all.
+    pub fn ready_nodes(&self, now: Now) -> (usize, usize) {
+        let names = self.nodes.keys();
+        (names.filter(|name| self.closed(name, now).is_none()).count(), self.nodes.len())
+    }
+
+    /// Looks at the job when that time has come. The earliest of several counts.
+    pub(crate) fn wake(&mut self, uid: &Arc<str>, at: Timestamp) {
+        match self.timer_of.get(uid) {
+            Some(before) if *before <= at => return,
+            Some(before) => {
+                self.timers.remove(&(*before, uid.clone()));
+            }
+            None => {}
+        }
+        self.timer_of.insert(uid.clone(), at);
+        self.timers.insert((at, uid.clone()));
+    }
+
+    /// Why the node takes no work; `None` if it does.
+    pub(crate) fn closed(&self, name: &str, now: Now) -> Option<String> {
+        let node = self.nodes.get(name)?;
+        let Some(object) = &node.object else { return Some("it has no WasmNode".to_owned()) };
+        if object.unschedulable {
+            return Some("spec.unschedulable is true".to_owned());
+        }
+        if object.epoch != self.settings.epoch {
+            return Some("not taken over yet".to_owned());
+        }
+        let silent = now.mono.saturating_sub(node.lease_since);
+        match &node.lease {
+            None => Some("its agent has no Lease".to_owned()),
+            Some(lease) if lease.holder.is_empty() => Some("no agent runs there".to_owned()),
+            Some(_) if silent * 3 >= self.settings.lost_after * 2 => Some(format!("its agent has been silent for {}s", silent.as_secs())),
+            Some(lease) if lease.holder != object.agent => Some("its agent is starting".to_owned()),
+            Some(_) => object.not_ready.clone().map(|why| format!("not ready: {why}")),
+        }
+    }
+}
+
+impl Node {
+    /// An entry with what the agent says of it, and whether nothing of it can run any more.
+    pub(crate) fn entry(&self, id: &str) -> Option<(&Entry, Option<&Reported>, bool)> {
+        if let Some((object, entry)) = self.object.as_ref().and_then(|object| Some((object, object.assignments.get(id)?))) {
+            return Some((entry, object.report(id), self.given_up.is_some()));
+        }
+        self.ghosts.get(id).map(|entry| (entry, None, self.ghosts_are_dead || self.given_up.is_some()))
+    }
+
+    /// Whether the entry is part of a write that has not come back.
+    pub(crate) fn is_writing(&self, id: &str) -> bool {
+        let holds = |write: &NodeWrite| write.add.contains_key(id) || write.cancel.contains(id) || write.remove.contains(id);
+        holds(&self.pending) || self.writing.as_ref().is_some_and(holds)
+    }
+
+    pub(crate) fn has_work(&self) -> bool {
+        !self.ghosts.is_empty() || self.object.as_ref().is_some_and(|object| !object.assignments.is_empty())
+    }
+}

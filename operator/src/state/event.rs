@@ -1,0 +1,276 @@
+//! What happened, and what it changes in the state.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Node, Now, State};
+use crate::observe::{Job, LeaseSeen, NodeObject};
+
+/// How long a job whose status the API server refuses in any size is left alone.
+const REFUSED_AGAIN_AFTER: Duration = Duration::from_mins(1);
+
+/// How long a node that could not be adopted is left alone.
+const ADOPT_AGAIN_AFTER: Duration = Duration::from_secs(2);
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// From a watch.
+    Job(Box<Job>),
+    JobGone {
+        uid: Arc<str>,
+    },
+    /// The list is complete: these are all.
+    JobsListed {
+        uids: BTreeSet<Arc<str>>,
+    },
+    Node {
+        name: Arc<str>,
+        object: Box<NodeObject>,
+    },
+    NodeGone {
+        name: Arc<str>,
+    },
+    NodesListed {
+        names: BTreeSet<Arc<str>>,
+    },
+    Lease {
+        node: Arc<str>,
+        lease: LeaseSeen,
+    },
+    LeaseGone {
+        node: Arc<str>,
+    },
+    LeasesListed {
+        nodes: BTreeSet<Arc<str>>,
+    },
+    /// Answers to actions.
+    LeaseRead {
+        node: Arc<str>,
+        lease: Option<LeaseSeen>,
+    },
+    JobRead {
+        uid: Arc<str>,
+        job: Option<Box<Job>>,
+    },
+    Adopted {
+        node: Arc<str>,
+        object: Option<Box<NodeObject>>,
+    },
+    NodeWritten {
+        node: Arc<str>,
+        outcome: NodeOutcome,
+    },
+    StatusWritten {
+        uid: Arc<str>,
+        outcome: StatusOutcome,
+    },
+    /// The API server takes no assignment of this job (P13).
+    EntryRefused {
+        uid: Arc<str>,
+        why: String,
+    },
+}
+
+/// What came of a node's write.
+#[derive(Clone, Debug)]
+pub enum NodeOutcome {
+    /// The object after it.
+    Written(Box<NodeObject>),
+    /// A test failed or no answer came; the object by a live GET, if it is there (P5). Compute anew.
+    Stale(Option<Box<NodeObject>>),
+}
+
+/// What came of a status's write.
+#[derive(Clone, Debug)]
+pub enum StatusOutcome {
+    Written(Box<Job>),
+    /// A test failed or no answer came; the job by a live GET, if it is there and the same (P5).
+    Stale(Option<Box<Job>>),
+    /// The API server refuses such a status, whatever it is tested against (P13).
+    Refused,
+}
+
+impl State {
+    /// Takes in what happened.
+    pub fn observe(&mut self, event: Event, now: Now) {
+        match event {
+            Event::Job(job) => self.see_job(*job, false),
+            Event::JobGone { uid } => self.forget_job(&uid),
+            Event::JobsListed { uids } => {
+                let vanished: Vec<_> = self.jobs.keys().filter(|uid| !uids.contains(*uid)).cloned().collect();
+                vanished.iter().for_each(|uid| self.forget_job(uid));
+                self.listed = true;
+                self.dirty.extend(self.work.keys().cloned());
+            }
+            Event::Node { name, object } => self.see_node(&name, *object, false, now),
+            Event::NodeGone { name } => self.lose_object(&name),
+            Event::NodesListed { names } => {
+                let vanished: Vec<_> = self.nodes.keys().filter(|name| !names.contains(*name)).cloned().collect();
+                vanished.iter().for_each(|name| self.lose_object(name));
+            }
+            Event::Lease { node, lease } => self.see_lease(&node, Some(lease), now),
+            Event::LeaseGone { node } => self.see_lease(&node, None, now),
+            Event::LeasesListed { nodes } => {
+                let vanished: Vec<_> = self.nodes.keys().filter(|name| !nodes.contains(*name)).cloned().collect();
+                vanished.iter().for_each(|name| self.see_lease(name, None, now));
+            }
+            Event::LeaseRead { node, lease } => self.lease_read(&node, lease, now),
+            Event::JobRead { uid, job } => self.job_read(&uid, job.map(|job| *job)),
+            Event::Adopted { node, object } => self.adopted(&node, object.map(|object| *object), now),
+            Event::NodeWritten { node, outcome } => self.node_written(&node, outcome, now),
+            Event::EntryRefused { uid, why } => {
+                self.refused.insert(uid.clone(), why);
+                self.dirty.insert(uid);
+            }
+            Event::StatusWritten { uid, outcome } => self.status_written(&uid, outcome, now),
+        }
+    }
+
+    /// All lists were taken in: from now on what has a live Lease and no object blocks (P14).
+    pub fn begin(&mut self) {
+        let unseen = |node: &Node| node.object.is_none() && node.lease.as_ref().is_some_and(|lease| !lease.holder.is_empty());
+        self.blockers = self.nodes.iter().filter(|(_, node)| unseen(node)).map(|(name, _)| name.clone()).collect();
+    }
+
+    fn see_job(&mut self, job: Job, live: bool) {
+        let uid = job.uid.clone();
+        if let Some(known) = self.jobs.get(&uid) {
+            if known.resource_version > job.resource_version {
+                if live {
+                    self.impossible = Some(format!(
+                        "job {}/{} is read at version {} after {}",
+                        job.namespace, job.name, job.resource_version, known.resource_version
+                    ));
+                }
+                return;
+            }
+            if known.resource_version == job.resource_version {
+                return;
+            }
+        }
+        self.jobs.insert(uid.clone(), job);
+        self.dirty.insert(uid);
+    }
+
+    fn forget_job(&mut self, uid: &Arc<str>) {
+        if let Some(job) = self.jobs.remove(uid) {
+            self.queue.remove(&(job.created, uid.clone()));
+        }
+        self.stuck.remove(uid);
+        self.avoid.remove(uid);
+        self.refused.remove(uid);
+        self.shrink.remove(uid);
+        if let Some(at) = self.timer_of.remove(uid) {
+            self.timers.remove(&(at, uid.clone()));
+        }
+        // What lies on nodes is found to be an orphan.
+        self.dirty.insert(uid.clone());
+    }
+
+    fn job_read(&mut self, uid: &Arc<str>, job: Option<Job>) {
+        self.asked.remove(uid);
+        match job {
+            Some(job) => self.see_job(job, true),
+            None => {
+                self.forget_job(uid);
+                if self.work.contains_key(uid) {
+                    self.gone.insert(uid.clone());
+                }
+            }
+        }
+        self.dirty.insert(uid.clone());
+    }
+
+    fn status_written(&mut self, uid: &Arc<str>, outcome: StatusOutcome, now: Now) {
+        self.writing.remove(uid);
+        match outcome {
+            StatusOutcome::Written(job) => {
+                self.shrink.remove(uid);
+                self.see_job(*job, true);
+            }
+            StatusOutcome::Stale(Some(job)) => self.see_job(*job, true),
+            StatusOutcome::Stale(None) => self.forget_job(uid),
+            StatusOutcome::Refused => {
+                if !self.shrink.insert(uid.clone()) {
+                    // Not in any size: the same bytes are not sent again and again (P13).
+                    self.wake(uid, now.wall.checked_add(REFUSED_AGAIN_AFTER).unwrap_or(now.wall));
+                    return;
+                }
+            }
+        }
+        self.dirty.insert(uid.clone());
+    }
+
+    fn node_written(&mut self, name: &Arc<str>, outcome: NodeOutcome, now: Now) {
+        let Some(node) = self.nodes.get_mut(name) else { return };
+        let write = node.writing.take().unwrap_or_default();
+        let written = matches!(outcome, NodeOutcome::Written(_));
+        let ids = write.cancel.iter().chain(&write.remove);
+        let of_entries: Vec<_> = ids.filter_map(|id| Some(node.entry(id)?.0.uid.clone())).collect();
+        match outcome {
+            NodeOutcome::Written(object) | NodeOutcome::Stale(Some(object)) => self.see_node(name, *object, true, now),
+            NodeOutcome::Stale(None) => self.lose_object(name),
+        }
+        for entry in write.add.values() {
+            self.placing.remove(&entry.uid);
+            self.dirty.insert(entry.uid.clone());
+        }
+        if !written {
+            // Whatever of it was not done is found to be missing again.
+            self.dirty.extend(of_entries);
+        }
+    }
+
+    fn adopted(&mut self, name: &Arc<str>, object: Option<NodeObject>, now: Now) {
+        let Some(node) = self.nodes.get_mut(name) else { return };
+        node.adopting = false;
+        node.adopt_after = now.mono + ADOPT_AGAIN_AFTER;
+        if let Some(object) = object {
+            self.see_node(name, object, true, now);
+        }
+    }
+
+    fn see_lease(&mut self, name: &Arc<str>, lease: Option<LeaseSeen>, now: Now) {
+        let node = self.nodes.entry(name.clone()).or_default();
+        let older = |known: &LeaseSeen| lease.as_ref().is_some_and(|lease| lease.resource_version <= known.resource_version);
+        if node.lease.as_ref().is_some_and(older) || (lease.is_none() && node.lease.is_none() && node.lease_since > Duration::ZERO) {
+            return;
+        }
+        let returned = node.given_up.take().is_some();
+        node.lease = lease;
+        node.lease_since = now.mono.max(Duration::from_nanos(1));
+        if returned {
+            self.dirty_work_of(name);
+        }
+        self.look_at_stuck();
+    }
+
+    fn lease_read(&mut self, name: &Arc<str>, lease: Option<LeaseSeen>, now: Now) {
+        let Some(node) = self.nodes.get_mut(name) else { return };
+        node.asked = false;
+        let version = |lease: &Option<LeaseSeen>| lease.as_ref().map_or(0, |lease| lease.resource_version);
+        if version(&lease) < version(&node.lease) && lease.is_some() {
+            self.impossible = Some(format!("the Lease of {name} is read at version {} after {}", version(&lease), version(&node.lease)));
+        } else if version(&lease) == version(&node.lease) {
+            // A released Lease, or one unchanged for L: nothing of its agent lives (P10).
+            node.given_up = Some(version(&lease));
+            self.blockers.remove(name);
+            self.dirty_work_of(name);
+        } else {
+            self.see_lease(name, lease, now);
+        }
+    }
+
+    fn dirty_work_of(&mut self, name: &Arc<str>) {
+        let Some(node) = self.nodes.get(name) else { return };
+        let entries = node.object.iter().flat_map(|object| object.assignments.values()).chain(node.ghosts.values());
+        self.dirty.extend(entries.map(|entry| entry.uid.clone()));
+    }
+
+    /// A node may take now what none took before.
+    pub(crate) fn look_at_stuck(&mut self) {
+        self.queue.extend(self.stuck.iter().map(|(uid, stuck)| (stuck.created, uid.clone())));
+    }
+}

@@ -1,0 +1,105 @@
+//! Nodes' objects as they come and go, and where each job's entries lie.
+
+use std::sync::Arc;
+
+use super::{Node, Now, State};
+use crate::observe::NodeObject;
+
+impl State {
+    /// Takes in a node's object. A watch may be late; a live answer must not be (P15).
+    pub(super) fn see_node(&mut self, name: &Arc<str>, object: NodeObject, live: bool, now: Now) {
+        let node = self.nodes.entry(name.clone()).or_default();
+        if node.lease_since.is_zero() {
+            node.lease_since = now.mono;
+        }
+        let before = match node.object.take() {
+            Some(known) if known.uid == object.uid && known.resource_version >= object.resource_version => {
+                if live && known.resource_version > object.resource_version {
+                    self.impossible =
+                        Some(format!("node {name} is read at version {} after {}", object.resource_version, known.resource_version));
+                }
+                node.object = Some(known);
+                return;
+            }
+            Some(known) if known.uid == object.uid => Some(known),
+            Some(replaced) => {
+                node.bury(replaced);
+                None
+            }
+            None => None,
+        };
+        // Whoever made the new object has killed what the old one held (P14).
+        node.ghosts_are_dead = true;
+        let ghosts: Vec<_> = node.ghosts.values().map(|entry| entry.uid.clone()).collect();
+        self.dirty.extend(ghosts);
+        self.blockers.remove(name);
+        let opened = before.as_ref().is_none_or(|before| shape(before) != shape(&object));
+        self.index(name, before.as_ref(), &object);
+        if let Some(node) = self.nodes.get_mut(name) {
+            node.object = Some(object);
+        }
+        if opened {
+            self.look_at_stuck();
+        }
+    }
+
+    /// The object is gone. What it held counts as running (P14).
+    pub(super) fn lose_object(&mut self, name: &Arc<str>) {
+        let Some(node) = self.nodes.get_mut(name) else { return };
+        let Some(object) = node.object.take() else { return };
+        node.ghosts_are_dead = false;
+        node.bury(object);
+        let added: Vec<_> = std::mem::take(&mut node.pending).add.into_values().map(|entry| entry.uid).collect();
+        for uid in added {
+            self.placing.remove(&uid);
+            self.dirty.insert(uid);
+        }
+    }
+
+    /// Takes an entry of a vanished object out of the state.
+    pub(crate) fn exorcise(&mut self, name: &Arc<str>, id: &Arc<str>) {
+        let Some(entry) = self.nodes.get_mut(name).and_then(|node| node.ghosts.remove(id)) else { return };
+        self.unindex(&entry.uid, name, id);
+        self.dirty.insert(entry.uid);
+    }
+
+    fn index(&mut self, name: &Arc<str>, before: Option<&NodeObject>, after: &NodeObject) {
+        for (id, entry) in before.into_iter().flat_map(|before| &before.assignments) {
+            if !after.assignments.contains_key(id) {
+                self.unindex(&entry.uid, name, id);
+                self.dirty.insert(entry.uid.clone());
+            }
+        }
+        for (id, entry) in &after.assignments {
+            let known = before.and_then(|before| before.assignments.get(id));
+            let reported = |object: Option<&NodeObject>| object.and_then(|object| object.report(id)).cloned();
+            if known != Some(entry) {
+                self.work.entry(entry.uid.clone()).or_default().insert((name.clone(), id.clone()));
+            }
+            if known != Some(entry) || reported(before) != reported(Some(after)) {
+                self.dirty.insert(entry.uid.clone());
+            }
+        }
+    }
+
+    fn unindex(&mut self, uid: &Arc<str>, name: &Arc<str>, id: &Arc<str>) {
+        if let Some(places) = self.work.get_mut(uid) {
+            places.remove(&(name.clone(), id.clone()));
+            if places.is_empty() {
+                self.work.remove(uid);
+                self.gone.remove(uid);
+            }
+        }
+    }
+}
+
+/// What decides whether a node takes work at all.
+fn shape(object: &NodeObject) -> (bool, i64, &str, Option<&str>, u64, usize) {
+    (object.unschedulable, object.epoch, &object.agent, object.not_ready.as_deref(), object.memory_bytes, object.slots)
+}
+
+impl Node {
+    fn bury(&mut self, object: NodeObject) {
+        self.ghosts.extend(object.assignments);
+    }
+}
