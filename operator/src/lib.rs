@@ -9,6 +9,8 @@ mod apply;
 pub mod config;
 mod controller;
 pub mod decide;
+#[cfg(test)]
+mod fixtures;
 mod leader;
 mod metrics;
 pub mod observe;

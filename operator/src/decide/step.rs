@@ -117,6 +117,9 @@ pub(crate) fn without_work(job: &Job, now: Timestamp) -> Step {
         return Step::Wait(None);
     }
     let attempt = super::retry::next_attempt(&fold::tries(job));
+    if stands(job, Reason::Suspended) && !job.policy.suspend && !job.policy.cancel {
+        return Step::Write { status: Box::new(resumed(job, attempt, now)), live: false };
+    }
     if let Some((reason, message)) = own_end(job, now) {
         let since = job.unfinished().and_then(|status| status.start_time.as_ref()).map(|time| time.0);
         let state = RunState::Stopped { reason, message: &message, since, at: now, last: None };
@@ -127,9 +130,6 @@ pub(crate) fn without_work(job: &Job, now: Timestamp) -> Step {
             return Step::Wait(None);
         }
         return Step::Write { status: Box::new(fold::without_report(job, fold::suspended(), attempt, now)), live: false };
-    }
-    if says(job, Reason::Suspended) {
-        return Step::Write { status: Box::new(resumed(job, attempt, now)), live: false };
     }
     match fold::tries(job).not_before {
         Some(at) if at.0 > now => Step::Wait(Some(deadline(job).map_or(at.0, |deadline| deadline.min(at.0)))),
@@ -163,9 +163,13 @@ fn after_the_end(job: &Job, at: Timestamp, now: Timestamp) -> Step {
 
 /// Whether the job's status, as it was last seen, says so of this generation.
 fn says(job: &Job, reason: Reason) -> bool {
-    let Some(status) = job.unfinished() else { return false };
-    status.observed_generation == Some(job.generation)
-        && status.conditions.iter().any(|condition| condition.type_ == condition::FINISHED && condition.reason == reason.name())
+    stands(job, reason) && job.unfinished().is_some_and(|status| status.observed_generation == Some(job.generation))
+}
+
+/// Whether the job's status, as it was last seen, says so of any generation.
+fn stands(job: &Job, reason: Reason) -> bool {
+    let conditions = job.unfinished().into_iter().flat_map(|status| &status.conditions);
+    conditions.into_iter().any(|condition| condition.type_ == condition::FINISHED && condition.reason == reason.name())
 }
 
 /// How long a node that refused an entry is left out for that job.

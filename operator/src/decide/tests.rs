@@ -1,1 +1,218 @@
+use std::sync::Arc;
+use std::time::Duration;
 
+use serde_json::json;
+
+use super::decide;
+use crate::action::Action;
+use crate::fixtures::{FENCE, assignment, job, node, second};
+use crate::observe::{Job, LeaseSeen};
+use crate::state::{Event, NodeOutcome, Now, Settings, State};
+
+const LOST_AFTER: Duration = Duration::from_secs(30);
+
+fn at(seconds: u64) -> Now {
+    Now { wall: second(i64::try_from(seconds).expect("small")), mono: Duration::from_secs(seconds) }
+}
+
+fn lease(version: u64, node: &str) -> LeaseSeen {
+    LeaseSeen { resource_version: version, holder: format!("pod-of-{node}").into() }
+}
+
+/// A leader of epoch 7 that sees these nodes, empty and alive, and all jobs, of which there are none.
+fn leader(names: &[&str]) -> State {
+    let mut state = State::new(Settings { epoch: 7, lost_after: LOST_AFTER, brake_for: Duration::from_mins(10) });
+    for name in names {
+        state.observe(Event::Lease { node: (*name).into(), lease: lease(1, name) }, at(0));
+        state.observe(Event::Node { name: (*name).into(), object: Box::new(node(name, 1, json!({}), json!({}))) }, at(0));
+    }
+    state.observe(Event::JobsListed { uids: Default::default() }, at(0));
+    state.begin();
+    state
+}
+
+fn see(state: &mut State, job: &Job, now: Now) {
+    state.observe(Event::Job(Box::new(job.clone())), now);
+}
+
+fn named(name: &str, created: i64) -> Job {
+    let mut job = job(json!({}));
+    job.name = name.into();
+    job.uid = format!("uid-{name}").into();
+    job.created = second(created);
+    job
+}
+
+/// What was given to which node.
+fn given(actions: &[Action]) -> Vec<(String, Vec<String>)> {
+    let write = |action: &Action| match action {
+        Action::WriteNode(write) => Some((write.node.to_string(), write.add.values().map(|entry| entry.name.to_string()).collect())),
+        _ => None,
+    };
+    actions.iter().filter_map(write).collect()
+}
+
+#[test]
+fn jobs_that_gather_while_a_write_is_under_way_go_into_the_next() {
+    let mut state = leader(&["n1"]);
+    let carve = named("a", 0);
+    see(&mut state, &carve, at(1));
+    let actions = decide(&mut state, at(1));
+    assert_eq!(given(&actions), [("n1".to_owned(), vec!["a".to_owned()])]);
+    for name in ["b", "c"] {
+        see(&mut state, &named(name, 1), at(1));
+    }
+    assert_eq!(decide(&mut state, at(1)), [], "one write in flight per object (P6)");
+
+    let id = "uid-a-1-0-1";
+    let written = node("n1", 2, json!({ id: assignment(&carve, 1, FENCE) }), json!({}));
+    state.observe(Event::NodeWritten { node: "n1".into(), outcome: NodeOutcome::Written(Box::new(written)) }, at(1));
+    assert_eq!(given(&decide(&mut state, at(1))), [("n1".to_owned(), vec!["b".to_owned(), "c".to_owned()])]);
+}
+
+#[test]
+fn the_oldest_job_goes_first_and_no_node_gets_more_than_its_slots() {
+    let mut state = leader(&["n1"]);
+    for number in (0..6).rev() {
+        see(&mut state, &named(&format!("job-{number}"), number), at(10));
+    }
+    let names = |range: std::ops::Range<i32>| range.map(|number| format!("job-{number}")).collect::<Vec<_>>();
+    assert_eq!(given(&decide(&mut state, at(10))), [("n1".to_owned(), names(0..4))]);
+    assert_eq!(decide(&mut state, at(10)), []);
+}
+
+#[test]
+fn removals_alone_wait_for_company() {
+    let mut state = leader(&["n1"]);
+    let gone = named("gone", 0);
+    let report = json!({ "fence": FENCE, "stage": "Ended", "ended": { "reason": "Completed", "finishTime": second(5) } });
+    let held = node("n1", 2, json!({ "x": assignment(&gone, 1, FENCE) }), json!({ "x": report }));
+    state.observe(Event::Node { name: "n1".into(), object: Box::new(held) }, at(1));
+    let actions = decide(&mut state, at(1));
+    assert!(matches!(&actions[..], [Action::GetJob { .. }]), "an orphan is cancelled after a live look only (P14): {actions:?}");
+    state.observe(Event::JobRead { uid: gone.uid.clone(), job: None }, at(1));
+    assert_eq!(decide(&mut state, at(1)), []);
+    let later = Now { mono: Duration::from_millis(1600), ..at(1) };
+    let actions = decide(&mut state, later);
+    assert!(matches!(&actions[..], [Action::WriteNode(write)] if write.remove.contains("x") && write.add.is_empty()), "{actions:?}");
+}
+
+#[test]
+fn a_node_is_given_up_after_a_live_look_only() {
+    let mut state = leader(&["n1", "n2"]);
+    let carve = named("a", 0);
+    see(&mut state, &carve, at(1));
+    let held = node("n1", 2, json!({ "uid-a-1-0-1": assignment(&carve, 1, FENCE) }), json!({}));
+    state.observe(Event::Node { name: "n1".into(), object: Box::new(held) }, at(1));
+    assert_eq!(decide(&mut state, at(1)), []);
+    state.observe(Event::Lease { node: "n2".into(), lease: lease(9, "n2") }, at(25));
+    assert_eq!(decide(&mut state, at(29)), []);
+    assert_eq!(decide(&mut state, at(31)), [Action::GetLease { node: "n1".into() }]);
+    assert_eq!(decide(&mut state, at(32)), [], "it is being looked at");
+
+    // It was alive after all: nothing happens.
+    state.observe(Event::LeaseRead { node: "n1".into(), lease: Some(lease(10, "n1")) }, at(33));
+    assert_eq!(decide(&mut state, at(33)), []);
+
+    state.observe(Event::Lease { node: "n2".into(), lease: lease(11, "n2") }, at(60));
+    assert_eq!(decide(&mut state, at(63)), [Action::GetLease { node: "n1".into() }]);
+    state.observe(Event::LeaseRead { node: "n1".into(), lease: Some(lease(10, "n1")) }, at(64));
+    let actions = decide(&mut state, at(64));
+    assert!(matches!(&actions[..], [Action::WriteStatus(write)] if write.status.retries[0].lost == 1), "{actions:?}");
+}
+
+#[test]
+fn more_than_half_of_the_nodes_at_once_are_held_back_for_a_while() {
+    let mut state = leader(&["n1", "n2", "n3"]);
+    let carve = named("a", 0);
+    see(&mut state, &carve, at(1));
+    let held = node("n1", 2, json!({ "uid-a-1-0-1": assignment(&carve, 1, FENCE) }), json!({}));
+    state.observe(Event::Node { name: "n1".into(), object: Box::new(held) }, at(1));
+    for seconds in [31, 100, 600] {
+        assert_eq!(decide(&mut state, at(seconds)), [], "{seconds}");
+    }
+    assert_eq!(decide(&mut state, at(640)), [Action::GetLease { node: "n1".into() }], "the brake ends after ten minutes (P16)");
+}
+
+/// An agent lives, and what it holds is not known (P14).
+#[test]
+fn a_live_lease_without_an_object_blocks_until_the_object_is_there() {
+    let mut state = leader(&["n1"]);
+    state.observe(Event::Lease { node: "n2".into(), lease: lease(5, "n2") }, at(0));
+    state.begin();
+    see(&mut state, &named("a", 0), at(1));
+    assert_eq!(decide(&mut state, at(1)), []);
+    state.observe(Event::Node { name: "n2".into(), object: Box::new(node("n2", 6, json!({}), json!({}))) }, at(2));
+    assert_eq!(given(&decide(&mut state, at(2))).len(), 1);
+}
+
+#[test]
+fn what_a_vanished_object_held_counts_as_running_until_another_is_there() {
+    let mut state = leader(&["n1"]);
+    let carve = named("a", 0);
+    see(&mut state, &carve, at(1));
+    let held = node("n1", 2, json!({ "uid-a-1-0-1": assignment(&carve, 1, FENCE) }), json!({}));
+    state.observe(Event::Node { name: "n1".into(), object: Box::new(held) }, at(1));
+    state.observe(Event::NodeGone { name: "n1".into() }, at(2));
+    assert_eq!(decide(&mut state, at(2)), []);
+
+    let mut another = node("n1", 9, json!({}), json!({}));
+    another.uid = "another".into();
+    state.observe(Event::Node { name: "n1".into(), object: Box::new(another) }, at(3));
+    let actions = decide(&mut state, at(3));
+    assert!(matches!(&actions[..], [Action::WriteStatus(write)] if write.status.retries[0].lost == 1), "{actions:?}");
+}
+
+#[test]
+fn a_version_that_goes_back_means_a_restored_backup() {
+    let mut state = leader(&["n1"]);
+    let mut carve = named("a", 0);
+    see(&mut state, &carve, at(1));
+    carve.resource_version = 40;
+    see(&mut state, &carve, at(1));
+    assert_eq!(given(&decide(&mut state, at(1))).len(), 1, "a late event of a watch is only ignored");
+    state.observe(Event::JobRead { uid: carve.uid.clone(), job: Some(Box::new(carve)) }, at(1));
+    assert!(matches!(&decide(&mut state, at(1))[..], [Action::StartAgain { .. }]), "a live answer is not (P15)");
+}
+
+#[test]
+fn a_job_that_no_node_takes_says_why_after_a_second() {
+    let mut state = leader(&["n1"]);
+    let mut big = named("big", 0);
+    big.memory_bytes = 9 << 30;
+    see(&mut state, &big, at(1));
+    see(&mut state, &named("small", 2), at(1));
+    assert_eq!(given(&decide(&mut state, at(1))), [("n1".to_owned(), vec!["small".to_owned()])], "others pass it");
+    let actions = decide(&mut state, at(3));
+    let [Action::WriteStatus(write)] = &actions[..] else { panic!("{actions:?}") };
+    let scheduled = write.status.conditions.iter().find(|condition| condition.type_ == "Scheduled").expect("it is there");
+    assert_eq!(scheduled.message, "no node can take it: n1: 8Gi of memory, 9Gi wanted");
+    assert_eq!(scheduled.reason, "Unschedulable");
+}
+
+#[test]
+fn a_node_of_an_earlier_epoch_is_adopted_before_it_gets_work() {
+    let mut state = leader(&["n1"]);
+    let mut foreign = node("n2", 1, json!({}), json!({}));
+    foreign.epoch = 6;
+    state.observe(Event::Node { name: "n2".into(), object: Box::new(foreign.clone()) }, at(1));
+    assert_eq!(decide(&mut state, at(1)), [Action::Adopt { node: "n2".into() }]);
+    assert_eq!(decide(&mut state, at(1)), []);
+    state.observe(Event::Adopted { node: "n2".into(), object: None }, at(1));
+    assert_eq!(decide(&mut state, at(2)), [], "one that cannot be patched is set aside (P8)");
+    assert_eq!(decide(&mut state, at(4)), [Action::Adopt { node: "n2".into() }]);
+}
+
+#[test]
+fn a_decision_on_an_unchanged_state_asks_for_nothing() {
+    let mut state = leader(&["n1", "n2"]);
+    for number in 0..20 {
+        see(&mut state, &named(&format!("job-{number:02}"), number), at(20));
+    }
+    assert_eq!(given(&decide(&mut state, at(20))).len(), 2);
+    for _ in 0..3 {
+        assert_eq!(decide(&mut state, at(20)), []);
+    }
+    let names: Vec<Arc<str>> = state.nodes.keys().cloned().collect();
+    assert_eq!(names.len(), 2);
+}
