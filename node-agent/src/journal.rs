@@ -1,0 +1,191 @@
+//! What was started here and how it ended, on disk, so that a restart loses no ending and starts nothing twice (P12).
+//!
+//! An append-only file with one record per line, each with its checksum. One thread writes it, as many records at a time as have
+//! gathered, so that a dispatch waits for one flush at most. It advises: safety stands on what an agent finds in its first read and
+//! never starts. Without a journal every ending is counted as if it had run, no worse.
+
+mod file;
+mod index;
+mod record;
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crds::node::AssignmentReport;
+use tokio::sync::oneshot;
+use tracing::warn;
+
+use self::file::JournalFile;
+use self::index::Index;
+use self::record::Record;
+
+/// How many ended fences are kept, with their reports (P12).
+const KEPT: usize = 10_000;
+
+/// The journal of this agent. Clones are the same journal.
+#[derive(Clone, Debug)]
+pub(crate) struct Journal {
+    shared: Arc<Shared>,
+    sender: Sender<Order>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    index: Mutex<Index>,
+    /// Whether what is not in it was not started.
+    complete: AtomicBool,
+    /// Whether the last write went well.
+    writable: AtomicBool,
+}
+
+/// What the journal knows of a fence.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Past {
+    /// It has ended, with this report. Never start it.
+    Ended(Box<AssignmentReport>),
+    /// It was started.
+    Started,
+    /// It was not started.
+    NotStarted,
+    /// There is no journal to tell.
+    Unknown,
+}
+
+/// A record to write; told when it is durable, where somebody waits for that.
+struct Order {
+    record: Record,
+    durable: Option<oneshot::Sender<bool>>,
+}
+
+/// The disk did not take it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("failed to write the journal")]
+pub(crate) struct NotWritten;
+
+// === impl Journal ===
+
+impl Journal {
+    /// Opens the journal in `directory`. One that cannot be read is put aside and counts as none.
+    ///
+    /// # Errors
+    /// No file can be created there.
+    pub(crate) fn open(directory: &Path) -> io::Result<Self> {
+        let path = directory.join("journal");
+        let (file, index, complete) = match JournalFile::open(&path) {
+            Ok(Some((file, scan))) => (file, scan.index, scan.complete),
+            Ok(None) => (JournalFile::create(&path)?, Index::default(), false),
+            Err(error) => {
+                warn!(%error, "failed to read the journal; beginning a new one");
+                // For whoever wants to know what was in it; there may be none that can be renamed.
+                let _ = fs::rename(&path, directory.join("journal.unreadable"));
+                (JournalFile::create(&path)?, Index::default(), false)
+            }
+        };
+        let shared = Arc::new(Shared { index: Mutex::new(index), complete: AtomicBool::new(complete), writable: AtomicBool::new(true) });
+        let (sender, receiver) = channel();
+        let of_thread = Arc::clone(&shared);
+        std::thread::Builder::new().name("journal".to_owned()).spawn(move || write_all(file, &of_thread, &receiver))?;
+        Ok(Self { shared, sender })
+    }
+
+    /// Returns when it is durable that the fence was started. Before that no guest may start.
+    pub(crate) async fn started(&self, id: &str, fence: &str) -> Result<(), NotWritten> {
+        let (durable, written) = oneshot::channel();
+        let record = Record { fence: fence.to_owned(), id: id.to_owned(), report: None };
+        self.sender.send(Order { record, durable: Some(durable) }).map_err(|_| NotWritten)?;
+        if written.await == Ok(true) { Ok(()) } else { Err(NotWritten) }
+    }
+
+    /// Remembers how the fence ended; written soon.
+    pub(crate) fn ended(&self, id: &str, report: &AssignmentReport) {
+        let report = Arc::new(report.clone());
+        self.index().ended(&report.fence, index::Place::Memory(Arc::clone(&report)));
+        let record = Record { fence: report.fence.clone(), id: id.to_owned(), report: Some(report) };
+        // The thread ends with the process only.
+        let _ = self.sender.send(Order { record, durable: None });
+    }
+
+    /// What is known of a fence.
+    pub(crate) fn past(&self, fence: &str) -> Past {
+        let index = self.index();
+        match index.report(fence) {
+            Some(report) => Past::Ended(report),
+            None if index.is_started(fence) => Past::Started,
+            None if self.shared.complete.load(Ordering::Relaxed) => Past::NotStarted,
+            None => Past::Unknown,
+        }
+    }
+
+    /// Whether a fence has ended; cheaper than `past`.
+    pub(crate) fn has_ended(&self, fence: &str) -> bool {
+        self.index().has_ended(fence)
+    }
+
+    /// Everything that could have been started before is known by now: from here on, what is not in it was not started.
+    pub(crate) fn completed(&self) {
+        self.shared.complete.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the disk took the last record.
+    pub(crate) fn is_writable(&self) -> bool {
+        self.shared.writable.load(Ordering::Relaxed)
+    }
+
+    fn index(&self) -> MutexGuard<'_, Index> {
+        self.shared.index()
+    }
+}
+
+impl Shared {
+    fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The thread: writes what has gathered, flushes it if somebody waits, and tells them.
+fn write_all(mut file: JournalFile, shared: &Shared, orders: &Receiver<Order>) {
+    while let Ok(first) = orders.recv() {
+        let group: Vec<Order> = std::iter::once(first).chain(orders.try_iter()).collect();
+        let sync = group.iter().any(|order| order.durable.is_some());
+        let written = file.append(group.iter().map(|order| &order.record), sync);
+        shared.writable.store(written.is_ok(), Ordering::Relaxed);
+        match &written {
+            Ok(places) => {
+                let mut index = shared.index();
+                for (order, place) in group.iter().zip(places) {
+                    index.written(&order.record, place);
+                }
+            }
+            Err(error) => warn!(%error, "failed to write the journal: nothing is started until it can be written"),
+        }
+        for durable in group.into_iter().filter_map(|order| order.durable) {
+            // Whoever does not wait any more does not need it.
+            let _ = durable.send(written.is_ok());
+        }
+        if written.is_ok() && file.wants_compaction(&shared.index()) {
+            compact(&mut file, shared);
+        }
+    }
+}
+
+/// Only this thread writes: nothing is appended meanwhile, and nobody else waits for the disk.
+fn compact(file: &mut JournalFile, shared: &Shared) {
+    let counts = shared.index().snapshot();
+    match file.compacted(&counts) {
+        Ok((new, lines)) => {
+            *file = new;
+            let mut index = shared.index();
+            for ((fence, _), line) in counts.ended.iter().zip(lines) {
+                index.moved(fence, line);
+            }
+        }
+        Err(error) => warn!(%error, "failed to compact the journal; it goes on growing"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

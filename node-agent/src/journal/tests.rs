@@ -1,0 +1,123 @@
+use std::fs;
+use std::path::Path;
+
+use crds::node::{AssignmentReport, EndedReport, ReportStage};
+use crds::reason::Reason;
+use jiff::Timestamp;
+use proptest::prelude::*;
+
+use super::file::JournalFile;
+use super::record::Record;
+use super::{Journal, KEPT, NotWritten, Past};
+
+fn report(fence: &str, message: &str) -> AssignmentReport {
+    let ended = EndedReport::without_guest(Reason::GuestExit, message, Timestamp::UNIX_EPOCH);
+    AssignmentReport { fence: fence.to_owned(), stage: ReportStage::Ended, start_time: None, ended: Some(ended) }
+}
+
+fn record(fence: &str, message: Option<&str>) -> Record {
+    Record { fence: fence.to_owned(), id: format!("id-{fence}"), report: message.map(|message| report(fence, message).into()) }
+}
+
+/// Started a, b and c; a has ended. The bytes, and where each record ends.
+fn written(directory: &Path) -> (Vec<u8>, Vec<usize>) {
+    let records = [record("a", None), record("b", None), record("a", Some("exit 3")), record("c", None)];
+    let mut file = JournalFile::create(&directory.join("journal")).expect("a file");
+    file.append(records.iter(), true).expect("a disk");
+    let ends = records.iter().scan(0, |end, record| {
+        *end += record.line().len();
+        Some(*end)
+    });
+    (fs::read(directory.join("journal")).expect("it is there"), ends.collect())
+}
+
+/// What is known of a, b, c and of a fence that never was.
+fn known(directory: &Path) -> [Past; 4] {
+    let journal = Journal::open(directory).expect("it opens whatever is in it");
+    ["a", "b", "c", "never"].map(|fence| journal.past(fence))
+}
+
+fn ended(message: &str) -> Past {
+    Past::Ended(Box::new(report("a", message)))
+}
+
+#[test]
+fn what_was_written_is_known_after_a_restart() {
+    let directory = tempfile::tempdir().expect("a folder");
+    let unknown = || Past::Unknown;
+    assert_eq!(known(directory.path()), [unknown(), unknown(), unknown(), unknown()], "there is no journal");
+    written(directory.path());
+    assert_eq!(known(directory.path()), [ended("exit 3"), Past::Started, Past::Started, Past::NotStarted]);
+}
+
+#[test]
+fn a_lost_record_in_the_middle_makes_the_journal_tell_less_and_never_more() {
+    let directory = tempfile::tempdir().expect("a folder");
+    let (mut bytes, ends) = written(directory.path());
+    bytes[ends[1] + 20] ^= 1;
+    fs::write(directory.path().join("journal"), bytes).expect("a disk");
+    assert_eq!(known(directory.path()), [Past::Started, Past::Started, Past::Unknown, Past::Unknown]);
+}
+
+#[test]
+fn a_journal_that_cannot_be_read_counts_as_none() {
+    let directory = tempfile::tempdir().expect("a folder");
+    fs::create_dir(directory.path().join("journal")).expect("a folder");
+    assert_eq!(known(directory.path())[0], Past::Unknown);
+}
+
+proptest! {
+    /// Torn at any byte, and with anything after it that a disk may leave: whole records count, nothing else does.
+    #[test]
+    fn a_torn_end_is_dropped(cut in 0_usize..1200, garbage in proptest::collection::vec(any::<u8>(), 0..40)) {
+        let directory = tempfile::tempdir().expect("a folder");
+        let (bytes, ends) = written(directory.path());
+        let cut = cut % (bytes.len() + 1);
+        let whole = ends.iter().filter(|end| **end <= cut).count();
+        let torn: Vec<u8> = bytes[..cut].iter().copied().chain(garbage).collect();
+        fs::write(directory.path().join("journal"), torn).expect("a disk");
+        let at = |from: usize, past: Past| if whole >= from { past } else { Past::NotStarted };
+        let a = if whole >= 3 { ended("exit 3") } else { at(1, Past::Started) };
+        prop_assert_eq!(known(directory.path()), [a, at(2, Past::Started), at(4, Past::Started), Past::NotStarted]);
+    }
+}
+
+#[tokio::test]
+async fn endings_are_answered_before_and_after_they_are_on_disk() {
+    let directory = tempfile::tempdir().expect("a folder");
+    let journal = Journal::open(directory.path()).expect("a folder");
+    journal.started("id", "a").await.expect("a disk");
+    assert_eq!((journal.past("a"), journal.has_ended("a")), (Past::Started, false));
+    journal.ended("id", &report("a", "first"));
+    assert_eq!((journal.past("a"), journal.has_ended("a")), (ended("first"), true));
+    // The next flush comes after it.
+    journal.started("id", "b").await.expect("a disk");
+    assert_eq!(journal.past("a"), ended("first"));
+    assert_eq!(known(directory.path())[0], ended("first"));
+}
+
+#[tokio::test]
+async fn the_oldest_endings_go_and_so_do_their_bytes() {
+    let directory = tempfile::tempdir().expect("a folder");
+    let journal = Journal::open(directory.path()).expect("a folder");
+    let long = "x".repeat(600);
+    for number in 0..3 * KEPT {
+        journal.ended("id", &report(&number.to_string(), &long));
+    }
+    journal.started("id", "last").await.expect("a disk");
+    journal.started("id", "last of all").await.expect("a disk, and the compaction before it");
+    assert!(!journal.has_ended("0") && journal.has_ended(&(2 * KEPT).to_string()));
+    let length = fs::metadata(directory.path().join("journal")).expect("it is there").len();
+    assert!(length < 2 * (KEPT as u64) * 900, "{length} bytes");
+    drop(journal);
+    let reopened = Journal::open(directory.path()).expect("a folder");
+    assert!(!reopened.has_ended("0") && reopened.has_ended(&(3 * KEPT - 1).to_string()));
+    assert_eq!(reopened.past("last"), Past::Started);
+}
+
+#[test]
+fn a_disk_that_takes_nothing_is_told() {
+    assert_eq!(NotWritten.to_string(), "failed to write the journal");
+    let mut file = JournalFile::create(Path::new("/dev/full")).expect("it opens");
+    assert!(file.append([record("a", None)].iter(), true).is_err());
+}

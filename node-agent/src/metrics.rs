@@ -1,0 +1,90 @@
+//! What /metrics tells. Counts; measures no time of its own.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+/// The agent's metrics. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Metrics {
+    writes: Family<WriteLabels, Counter>,
+    attempts: Family<ReasonLabels, Counter>,
+    running: Gauge,
+    batch: Batches,
+    terms: Family<WhyLabels, Counter>,
+}
+
+#[derive(Clone, Debug)]
+struct Batches(Histogram);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WriteLabels {
+    kind: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WhyLabels {
+    why: &'static str,
+}
+
+impl Default for Batches {
+    /// Up to the most reports of one write.
+    fn default() -> Self {
+        Self(Histogram::new(exponential_buckets(1.0, 2.0, 8)))
+    }
+}
+
+// === impl Metrics ===
+
+impl Metrics {
+    /// An answer to a write to the API server.
+    pub(crate) fn wrote(&self, kind: &'static str, outcome: &'static str) {
+        self.writes.get_or_create(&WriteLabels { kind, outcome }).inc();
+    }
+
+    /// An attempt that ended.
+    pub(crate) fn ended(&self, reason: &str) {
+        self.attempts.get_or_create(&ReasonLabels { reason: reason.to_owned() }).inc();
+    }
+
+    pub(crate) fn running(&self, attempts: usize) {
+        self.running.set(i64::try_from(attempts).unwrap_or(i64::MAX));
+    }
+
+    /// A status write with so many reports.
+    pub(crate) fn batch(&self, reports: usize) {
+        self.batch.0.observe(f64::from(u32::try_from(reports).unwrap_or(u32::MAX)));
+    }
+
+    /// A term that ended before the agent did.
+    pub(crate) fn began_anew(&self, why: &'static str) {
+        self.terms.get_or_create(&WhyLabels { why }).inc();
+    }
+
+    /// In OpenMetrics' text format.
+    pub(crate) fn text(&self) -> String {
+        let mut registry = Registry::with_prefix("wasmjob_agent");
+        let Self { writes, attempts, running, batch, terms } = self.clone();
+        registry.register("api_writes", "Writes to the API server, by kind of object and outcome", writes);
+        registry.register("attempts_ended", "Attempts that ended, by reason", attempts);
+        registry.register("attempts_running", "Attempts that have a slot", running);
+        registry.register("report_batch_size", "Reports in one status write", batch.0);
+        registry.register("restarts", "Times that the agent dropped everything and began anew, by cause", terms);
+        let mut text = String::new();
+        encode(&mut text, &registry).expect("a text takes every character");
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests;
