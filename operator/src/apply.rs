@@ -10,15 +10,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::core::response::Status;
 use kube::{Api, Client};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::action::Action;
 use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use crate::observe::LeaseSeen;
+use crate::patch::Failed;
 use crate::state::Event;
 
 pub(crate) use self::node::adopt;
@@ -39,21 +40,6 @@ pub(crate) struct Asking {
     pub(crate) events: mpsc::Sender<Event>,
     /// Why this process must not go on.
     pub(crate) over: mpsc::Sender<String>,
-}
-
-/// How a request failed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Failed {
-    #[error("a test did not hold: the object changed in between")]
-    Test,
-    #[error("the object is not there")]
-    Gone,
-    /// Schema, rule or policy: these bytes are never taken (P13).
-    #[error("refused: {0}")]
-    Refused(String),
-    /// Anything else, no answer included.
-    #[error("not done: {0}")]
-    Unanswered(String),
 }
 
 /// Starts the request; its end is an event.
@@ -120,29 +106,8 @@ pub(crate) async fn request<T: DeserializeOwned>(asked: impl Future<Output = kub
 }
 
 /// A JSON patch from its operations.
-pub(crate) fn patch(operations: serde_json::Value) -> kube::api::Patch<()> {
-    kube::api::Patch::Json(serde_json::from_value(operations).expect("the operations are JSON patch operations"))
-}
-
-/// A key as one step of a JSON pointer (RFC 6901).
-pub(crate) fn pointer_step(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
-}
-
-// === impl Failed ===
-
-impl Failed {
-    /// 422 without causes is a failed test; with causes a refusal, as is 403 and 413 (P5).
-    fn of(status: &Status) -> Self {
-        let has_causes = status.details.as_ref().is_some_and(|details| !details.causes.is_empty());
-        match status.code {
-            404 => Self::Gone,
-            409 => Self::Test,
-            422 if !has_causes => Self::Test,
-            413 | 422 => Self::Refused(status.message.clone()),
-            _ => Self::Unanswered(format!("{}: {}", status.code, status.message)),
-        }
-    }
+pub(crate) fn json_patch(operations: Vec<Value>) -> kube::api::Patch<()> {
+    kube::api::Patch::Json(serde_json::from_value(Value::Array(operations)).expect("the operations are JSON patch operations"))
 }
 
 // === impl Asking ===
@@ -153,6 +118,3 @@ impl Asking {
         let _ = self.over.send(why).await;
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -2,7 +2,8 @@
 //! status. It runs nothing, and meets the agents only at the API server.
 //!
 //! `observe` makes compact records of objects; `state` holds them; `decide` says what to ask of the API server (pure; `action` is its
-//! vocabulary); `apply` asks it. `leader` takes the lead (P8); `watch` feeds events; `controller` is the loop that joins them all.
+//! vocabulary); `patch` makes JSON patches of it; `apply` asks it. `leader` takes the lead (P8); `watch` feeds events; `controller` is the loop
+//! that joins them all.
 
 pub mod action;
 mod apply;
@@ -14,6 +15,7 @@ mod fixtures;
 mod leader;
 mod metrics;
 pub mod observe;
+pub mod patch;
 mod serve;
 pub mod state;
 mod watch;

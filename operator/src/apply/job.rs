@@ -6,16 +6,17 @@ use crds::job::WasmJob;
 use crds::names::OPERATOR_MANAGER;
 use kube::api::{DeleteParams, PatchParams, Preconditions};
 use kube::{Api, ResourceExt as _};
-use serde_json::{Value, json};
 
-use super::{Asking, Failed, patch, read, request};
+use super::{Asking, json_patch, read, request};
 use crate::action::StatusWrite;
 use crate::observe::Job;
+use crate::patch::{self, Failed};
 use crate::state::{Event, StatusOutcome};
 
 /// Writes a status against the version it was made from.
 pub(super) async fn write(asking: &Asking, write: StatusWrite) -> Option<Event> {
-    let StatusWrite { namespace, name, uid, resource_version, status, live: look } = write;
+    let operations = patch::status(&write);
+    let StatusWrite { namespace, name, uid, resource_version, status: _, live: look } = write;
     let jobs: Api<WasmJob> = Api::namespaced(asking.client.clone(), &namespace);
     if look {
         let found = live(asking, &namespace, &name, &uid).await;
@@ -23,13 +24,9 @@ pub(super) async fn write(asking: &Asking, write: StatusWrite) -> Option<Event> 
             return Some(Event::StatusWritten { uid, outcome: StatusOutcome::Stale(found) });
         }
     }
-    let operations = json!([
-        { "op": "test", "path": "/metadata/resourceVersion", "value": resource_version.to_string() },
-        { "op": "add", "path": "/status", "value": status },
-    ]);
     asking.metrics.write("wasmjob_status");
-    let (parameters, patch) = (PatchParams::apply(OPERATOR_MANAGER), patch(operations));
-    let outcome = match request(jobs.patch_subresource("status", &name, &parameters, &patch)).await {
+    let parameters = PatchParams::apply(OPERATOR_MANAGER);
+    let outcome = match request(jobs.patch_subresource("status", &name, &parameters, &json_patch(operations))).await {
         Ok(job) => match Job::observe(&job) {
             Ok(job) => StatusOutcome::Written(Box::new(job)),
             Err(_) => StatusOutcome::Stale(live(asking, &namespace, &name, &uid).await),
@@ -61,17 +58,8 @@ pub(super) async fn follow(asking: &Asking, namespace: Arc<str>, name: Arc<str>,
     let jobs: Api<WasmJob> = Api::namespaced(asking.client.clone(), &namespace);
     let found = read(|| jobs.get_opt(&name)).await.filter(|job| job.uid().as_deref() == Some(&*uid));
     let Some(found) = found else { return Some(Event::JobRead { uid, job: None }) };
-    let generation = found.metadata.generation.unwrap_or_default();
-    let conditions = found.status.iter().flat_map(|status| &status.conditions).enumerate();
-    let mut operations = vec![
-        json!({ "op": "test", "path": "/metadata/resourceVersion", "value": found.resource_version() }),
-        json!({ "op": "add", "path": "/status/observedGeneration", "value": generation }),
-    ];
-    operations.extend(conditions.map(
-        |(position, _)| json!({ "op": "add", "path": format!("/status/conditions/{position}/observedGeneration"), "value": generation }),
-    ));
     asking.metrics.write("wasmjob_status");
-    let (parameters, patch) = (PatchParams::apply(OPERATOR_MANAGER), patch(Value::Array(operations)));
+    let (parameters, patch) = (PatchParams::apply(OPERATOR_MANAGER), json_patch(patch::follow(&found)));
     let job = match request(jobs.patch_subresource("status", &name, &parameters, &patch)).await {
         Ok(job) => Job::observe(&job).ok().map(Box::new),
         Err(_) => live(asking, &namespace, &name, &uid).await,

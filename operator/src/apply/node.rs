@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use crds::names::OPERATOR_MANAGER;
-use crds::node::{AssignedJob, Assignment, WasmNode};
+use crds::node::WasmNode;
+use kube::Api;
 use kube::api::PatchParams;
-use kube::{Api, ResourceExt as _};
 use rustix::rand::{GetRandomFlags, getrandom};
-use serde_json::{Value, json};
 
-use super::{Asking, Failed, live_lease, patch, pointer_step, read, request};
-use crate::action::{NewEntry, NodeWrite};
+use super::{Asking, json_patch, live_lease, read, request};
+use crate::action::NodeWrite;
 use crate::observe::NodeObject;
+use crate::patch::{self, Failed, bisect};
 use crate::state::{Event, NodeOutcome};
 
 /// Writes, in as many parts as refusals make necessary, and tells what the object then is.
@@ -54,43 +54,11 @@ pub(super) async fn write(asking: &Asking, write: NodeWrite) -> Option<Event> {
     Some(Event::NodeWritten { node, outcome })
 }
 
-/// The halves of a write; of one that cannot be halved, the entry that was refused. Cancels and removals alone are never refused.
-fn bisect(mut write: NodeWrite) -> Result<Vec<NodeWrite>, NewEntry> {
-    let mut of_adds =
-        NodeWrite { add: std::mem::take(&mut write.add), cancel: Default::default(), remove: Default::default(), ..write.clone() };
-    let has_rest = !write.cancel.is_empty() || !write.remove.is_empty();
-    if has_rest {
-        return Ok(vec![of_adds, write]);
-    }
-    match of_adds.add.len() {
-        0 | 1 => match of_adds.add.pop_first() {
-            Some((_, entry)) => Err(entry),
-            None => Ok(Vec::new()),
-        },
-        count => {
-            let middle = of_adds.add.keys().nth(count / 2).cloned().expect("there are two or more");
-            let upper = of_adds.add.split_off(&middle);
-            Ok(vec![NodeWrite { add: upper, ..of_adds.clone() }, of_adds])
-        }
-    }
-}
-
 async fn patch_spec(asking: &Asking, write: &NodeWrite) -> Result<NodeObject, Failed> {
     let nodes: Api<WasmNode> = Api::namespaced(asking.client.clone(), &asking.pool);
-    let mut operations = vec![
-        json!({ "op": "test", "path": "/metadata/uid", "value": &*write.uid }),
-        json!({ "op": "test", "path": "/spec/epoch", "value": write.epoch }),
-        json!({ "op": "test", "path": "/spec/sequence", "value": write.sequence }),
-        json!({ "op": "replace", "path": "/spec/sequence", "value": write.sequence + 1 }),
-    ];
-    let path = |id: &str| format!("/spec/assignments/{}", pointer_step(id));
-    for (id, entry) in &write.add {
-        operations.push(json!({ "op": "add", "path": path(id), "value": assignment(entry)? }));
-    }
-    operations.extend(write.cancel.iter().map(|id| json!({ "op": "add", "path": format!("{}/cancel", path(id)), "value": true })));
-    operations.extend(write.remove.iter().map(|id| json!({ "op": "remove", "path": path(id) })));
+    let fences = write.add.keys().map(|_| fence()).collect::<Result<Vec<_>, _>>()?;
     asking.metrics.write("wasmnode_spec");
-    let (parameters, patch) = (PatchParams::apply(OPERATOR_MANAGER), patch(Value::Array(operations)));
+    let (parameters, patch) = (PatchParams::apply(OPERATOR_MANAGER), json_patch(patch::spec(write, fences)));
     observed(&request(nodes.patch(&write.node, &parameters, &patch)).await?)
 }
 
@@ -98,24 +66,11 @@ fn observed(node: &WasmNode) -> Result<NodeObject, Failed> {
     NodeObject::observe(node).map_err(|error| Failed::Unanswered(error.to_string()))
 }
 
-fn assignment(entry: &NewEntry) -> Result<Assignment, Failed> {
+/// 128 bits that never come twice (P1).
+fn fence() -> Result<String, Failed> {
     let mut fence = [0_u8; 16];
-    // 128 bits that never come twice (P1).
     getrandom(&mut fence, GetRandomFlags::empty()).map_err(|error| Failed::Unanswered(format!("no random numbers: {error}")))?;
-    Ok(Assignment {
-        job: AssignedJob {
-            namespace: entry.namespace.to_string(),
-            name: entry.name.to_string(),
-            uid: entry.uid.to_string(),
-            run: entry.run,
-            generation: entry.generation,
-            spec_hash: entry.spec_hash.clone(),
-        },
-        attempt: entry.attempt,
-        fence: hex::encode(fence),
-        indexes: "0".to_owned(),
-        cancel: false,
-    })
+    Ok(hex::encode(fence))
 }
 
 /// The node's object by a live GET. `None`: another leader wrote it, and this process ends.
@@ -140,15 +95,8 @@ pub(crate) async fn adopt(asking: &Asking, node: Arc<str>) -> Option<Event> {
         asking.stop(format!("another leader wrote node {node}: its epoch is {}, ours {epoch}", found.spec.epoch)).await;
         return None;
     }
-    let operations = json!([
-        { "op": "test", "path": "/metadata/uid", "value": found.uid() },
-        { "op": "test", "path": "/spec/epoch", "value": found.spec.epoch },
-        { "op": "test", "path": "/spec/sequence", "value": found.spec.sequence },
-        { "op": "replace", "path": "/spec/epoch", "value": epoch },
-        { "op": "replace", "path": "/spec/sequence", "value": found.spec.sequence + 1 },
-    ]);
     asking.metrics.write("wasmnode_spec");
-    let (parameters, patch) = (PatchParams::apply(OPERATOR_MANAGER), patch(operations));
+    let (parameters, patch) = (PatchParams::apply(OPERATOR_MANAGER), json_patch(patch::adoption(&found, epoch)));
     let object = match request(nodes.patch(&node, &parameters, &patch)).await.and_then(|node| observed(&node)) {
         Ok(object) => object,
         Err(failed) => {
@@ -164,6 +112,3 @@ pub(crate) async fn adopt(asking: &Asking, node: Arc<str>) -> Option<Event> {
     }
     Some(Event::Adopted { node, object: Some(Box::new(object)) })
 }
-
-#[cfg(test)]
-mod tests;
