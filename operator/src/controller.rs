@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use crds::node::WasmNode;
@@ -46,7 +46,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("failed to listen for SIGINT")?;
     let pool: Arc<str> = config.namespace.as_str().into();
     let leading = async {
-        leadership.take(&client, &pool, &metrics).await?;
+        leadership.take(&client, &pool, &metrics).await;
         lead(&config, &client, &pool, &leadership, &metrics).await
     };
     let ended = tokio::select! {
@@ -101,9 +101,8 @@ async fn lead(
 /// Our epoch onto every node that is there (P8). One that cannot be patched is set aside and adopted later.
 async fn take_over(asking: &Asking, state: &mut State, clock: Instant) -> anyhow::Result<()> {
     let nodes: Api<WasmNode> = Api::namespaced(asking.client.clone(), &asking.pool);
-    let listed = tokio::time::timeout(Duration::from_secs(30), nodes.list_metadata(&ListParams::default())).await;
-    let listed = listed.context("no answer to a list of the WasmNodes")?.context("failed to list the WasmNodes")?;
-    for node in listed.items {
+    let listed = apply::read(|| async { nodes.list_metadata(&ListParams::default()).await.map(Some) }).await;
+    for node in listed.into_iter().flat_map(|listed| listed.items) {
         match apply::adopt(asking, node.name_any().into()).await {
             Some(Event::Adopted { node: name, object: Some(object) }) => state.observe(Event::Node { name, object }, now(clock)),
             Some(_) => {}

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::{ListParams, PostParams};
+use kube::core::DeserializeGuard;
 use kube::{Api, Client, ResourceExt as _};
 
 use crate::apply::{Asking, read};
@@ -59,22 +60,25 @@ impl Leadership {
     }
 
     /// Waits until the Lease is ours, and gives this leader its epoch.
-    pub(crate) async fn take(&self, client: &Client, pool: &str, metrics: &Metrics) -> anyhow::Result<()> {
+    pub(crate) async fn take(&self, client: &Client, pool: &str, metrics: &Metrics) {
         let leases: Api<Lease> = Api::namespaced(client.clone(), pool);
         loop {
-            let lease = acquire(&leases, &self.holder, metrics).await?;
-            let nodes: Api<WasmNode> = Api::namespaced(client.clone(), pool);
-            let listed = tokio::time::timeout(REQUEST * 5, nodes.list(&ListParams::default())).await;
-            let listed = listed
-                .context("no answer to a list of the WasmNodes")?
-                .context("failed to list the WasmNodes: is the CRD installed, and may this account list them?")?;
-            let highest = listed.items.iter().map(|node| node.spec.epoch).chain([epoch(&lease)]).max().unwrap_or(0);
+            let lease = acquire(&leases, &self.holder, metrics).await;
+            // One object that cannot be read stops nothing.
+            let nodes: Api<DeserializeGuard<WasmNode>> = Api::namespaced(client.clone(), pool);
+            let listed = read(|| async { nodes.list(&ListParams::default()).await.map(Some) }).await;
+            let epochs = listed.iter().flat_map(|listed| &listed.items).filter_map(|node| Some(node.0.as_ref().ok()?.spec.epoch));
+            let highest = epochs.chain([epoch(&lease)]).max().unwrap_or(0);
             // The epoch is ours when the Lease says so, tested against the version in which it named us.
-            if let Some(lease) = write_epoch(&leases, lease, highest + 1, metrics).await? {
-                self.epoch.store(epoch(&lease), Ordering::SeqCst);
-                self.leads.store(true, Ordering::SeqCst);
-                tracing::info!(epoch = self.epoch(), holder = self.holder, "leading");
-                return Ok(());
+            match write_epoch(&leases, lease, highest + 1, metrics).await {
+                Ok(Some(lease)) => {
+                    self.epoch.store(epoch(&lease), Ordering::SeqCst);
+                    self.leads.store(true, Ordering::SeqCst);
+                    tracing::info!(epoch = self.epoch(), holder = self.holder, "leading");
+                    return;
+                }
+                Ok(None) => {}
+                Err(error) => tracing::warn!(error = format!("{error:#}"), "failed to write the epoch"),
             }
         }
     }
@@ -122,7 +126,7 @@ impl Leadership {
 }
 
 /// The Lease, held by us: created, or taken once it is free or was not renewed for its duration by our own clock.
-async fn acquire(leases: &Api<Lease>, ours: &str, metrics: &Metrics) -> anyhow::Result<Lease> {
+async fn acquire(leases: &Api<Lease>, ours: &str, metrics: &Metrics) -> Lease {
     let mut seen: Option<(String, Instant)> = None;
     loop {
         match tokio::time::timeout(REQUEST, leases.get_opt(OPERATOR_LEASE)).await {
@@ -131,7 +135,7 @@ async fn acquire(leases: &Api<Lease>, ours: &str, metrics: &Metrics) -> anyhow::
                 let lease = renewed(Lease { metadata, ..Lease::default() }, ours);
                 metrics.write("lease");
                 if let Ok(Ok(created)) = tokio::time::timeout(REQUEST, leases.create(&PostParams::default(), &lease)).await {
-                    return Ok(created);
+                    return created;
                 }
             }
             Ok(Ok(Some(lease))) => {
@@ -141,11 +145,14 @@ async fn acquire(leases: &Api<Lease>, ours: &str, metrics: &Metrics) -> anyhow::
                     _ => seen.insert((version, Instant::now())).1,
                 };
                 let free = holder(&lease).is_empty() || holder(&lease) == ours || since.elapsed() >= DURATION;
-                if free && let Some(taken) = replace(leases, renewed(lease, ours), metrics).await? {
-                    return Ok(taken);
+                if free {
+                    match replace(leases, renewed(lease, ours), metrics).await {
+                        Ok(Some(taken)) => return taken,
+                        Ok(None) => {}
+                        Err(error) => tracing::warn!(error = format!("{error:#}"), "failed to take the Lease"),
+                    }
                 }
             }
-            Ok(Err(kube::Error::Api(status))) if status.code == 403 => bail!("may not read the Lease {OPERATOR_LEASE}: {}", status.message),
             Ok(Err(error)) => tracing::warn!(error = %error, "failed to read the Lease"),
             Err(_) => tracing::warn!("no answer to a read of the Lease"),
         }
