@@ -16,7 +16,7 @@ pub(crate) struct Component {
 impl Component {
     /// The built program.
     pub(crate) fn program(&self) -> anyhow::Result<PathBuf> {
-        let version = self.version().with_context(|| format!("components/{}/go.mod requires no {}", self.name, self.module))?;
+        let version = self.version().with_context(|| format!("the go.mod of {} requires no {}", self.name, self.module))?;
         let program = config::cache()?.join("bin").join(format!("{}-{version}", self.name));
         if !program.is_file() {
             bail!("{} is missing: run `cargo xtask components`", program.display());

@@ -11,7 +11,7 @@ use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use rustix::process::{Signal, set_parent_process_death_signal};
+use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 
 /// How long a program may take to become ready. A guard against hangs, not a measure: machines are slow at times.
 const READY_WITHIN: Duration = Duration::from_mins(2);
@@ -20,19 +20,24 @@ const READY_WITHIN: Duration = Duration::from_mins(2);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 pub(crate) struct Process {
-    name: &'static str,
+    name: String,
     child: Child,
     log: PathBuf,
 }
 
 impl Process {
     /// Starts the program with its output in `log`.
-    pub(crate) fn start(name: &'static str, mut command: Command, log: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn start(name: &str, mut command: Command, log: &Path) -> anyhow::Result<Self> {
         let out = File::create(log).with_context(|| format!("failed to create {}", log.display()))?;
         let err = out.try_clone().context("failed to share the log")?;
         command.stdin(Stdio::null()).stdout(out).stderr(err);
         let child = spawn(command).with_context(|| format!("failed to start {name}"))?;
-        Ok(Self { name, child, log: log.to_owned() })
+        Ok(Self { name: name.to_owned(), child, log: log.to_owned() })
+    }
+
+    /// What the program is called.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Process id, by which alone the program is stopped.
@@ -54,6 +59,28 @@ impl Process {
 
     fn said(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Asks the program to end (SIGTERM).
+    pub(crate) fn ask_to_end(&mut self) -> anyhow::Result<()> {
+        // Not reaped yet, so the id is still its own.
+        if self.ended()?.is_none() {
+            kill_process(Pid::from_child(&self.child), Signal::TERM).with_context(|| format!("failed to stop {}", self.name))?;
+        }
+        Ok(())
+    }
+
+    /// Asks the program to end and waits; when the time is over it is killed, and that is an error.
+    pub(crate) fn stop(mut self, within: Duration) -> anyhow::Result<()> {
+        self.ask_to_end()?;
+        let asked = Instant::now();
+        while self.ended()?.is_none() {
+            if asked.elapsed() > within {
+                bail!("{} has not ended {within:?} after it was asked to: {}", self.name, self.said());
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        Ok(())
     }
 
     /// Looks again and again until `look` finds what it waits for, and fails if the program ends or the time is over.

@@ -3,6 +3,7 @@
 #![expect(clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod bad_sources;
+mod cluster;
 mod components;
 mod examples;
 mod ipfs;
