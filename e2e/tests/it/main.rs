@@ -9,6 +9,7 @@ mod examples;
 mod ipfs;
 mod network;
 mod place;
+mod rights;
 mod s3;
 mod seam_carver;
 mod server;
