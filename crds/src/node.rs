@@ -184,8 +184,9 @@ pub struct AssignmentReport {
     pub fence: String,
     /// Running, once it outlived a second; Ended, when it has come to its end, however.
     pub stage: ReportStage,
-    /// When the attempt started.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// When the attempt started, to the microsecond.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "micro::optional")]
+    #[schemars(with = "Time")]
     pub start_time: Option<Time>,
     /// How it ended; only with stage Ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -210,7 +211,9 @@ pub struct EndedReport {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 1024))]
     pub message: String,
-    /// When it ended.
+    /// When it ended, to the microsecond.
+    #[serde(with = "micro")]
+    #[schemars(with = "Time")]
     pub finish_time: Time,
     /// What the guest returned and printed; absent where none ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -327,6 +330,33 @@ fn published(result: &ResultStatus) -> ResultReport {
 
 fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
+}
+
+/// `metav1.Time` is written in whole seconds, and most jobs take less: these are written as `metav1.MicroTime` is.
+mod micro {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(time: &Time, to: S) -> Result<S::Ok, S::Error> {
+        MicroTime(time.0).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Time, D::Error> {
+        Ok(Time(MicroTime::deserialize(from)?.0))
+    }
+
+    pub(super) mod optional {
+        use super::{Deserialize, Deserializer, MicroTime, Serialize, Serializer, Time};
+
+        #[expect(clippy::ref_option, reason = "serde's shape")]
+        pub(in super::super) fn serialize<S: Serializer>(time: &Option<Time>, to: S) -> Result<S::Ok, S::Error> {
+            time.as_ref().map(|time| MicroTime(time.0)).serialize(to)
+        }
+
+        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Time>, D::Error> {
+            Ok(Option::<MicroTime>::deserialize(from)?.map(|time| Time(time.0)))
+        }
+    }
 }
 
 /// The id of an assignment, which is its key: f(job UID, run, first index of the chunk, attempt) (P1).

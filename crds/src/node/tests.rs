@@ -1,6 +1,7 @@
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
-use super::{EndedReport, WasmNodeSpec, WasmNodeStatus};
+use super::{AssignmentReport, EndedReport, ReportStage, WasmNodeSpec, WasmNodeStatus};
 use crate::crd;
 use crate::reason::Reason;
 use crate::status::tests::{ended, second};
@@ -19,6 +20,19 @@ fn a_report_survives_the_way_through_the_api_server() {
         assert_eq!(EndedReport::of(&read.report(Some(second(10)))), written);
         assert_eq!(read.report(Some(second(10))).outcome, report.outcome);
     }
+}
+
+/// Most jobs take less than a second, and `kubectl get` says how long.
+#[test]
+fn times_of_reports_keep_their_microseconds() {
+    let time = |microsecond: i64| Time(jiff::Timestamp::from_microsecond(1_700_000_000_000_000 + microsecond).expect("of this century"));
+    let mut ended = EndedReport::of(&ended(Reason::Completed));
+    ended.finish_time = time(41_234);
+    let report = AssignmentReport { fence: "f".to_owned(), stage: ReportStage::Ended, start_time: Some(time(1_000)), ended: Some(ended) };
+    let read: AssignmentReport = serde_json::from_value(serde_json::to_value(&report).expect("JSON")).expect("and back");
+    assert_eq!(read, report);
+    let whole = json!({ "fence": "f", "stage": "Running", "startTime": "2023-11-14T22:13:20Z" });
+    assert_eq!(serde_json::from_value::<AssignmentReport>(whole).expect("whole seconds are read too").start_time, Some(time(0)));
 }
 
 #[test]
