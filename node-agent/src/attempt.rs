@@ -22,6 +22,7 @@ use runner::task::{Identity, Observer, Sink, Task};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use self::config_maps::resolve;
+pub use self::job::why_not;
 use crate::journal::Journal;
 use crate::kept::KeptOutputs;
 use crate::s3_access::S3Credentials;

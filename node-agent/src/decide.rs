@@ -7,25 +7,26 @@ use crds::node::{Assignment, AssignmentReport, EndedReport, ReportStage};
 use crds::reason::Reason;
 use jiff::Timestamp;
 
-use crate::journal::Past;
+pub use crate::attempt::why_not;
+pub use crate::journal::Past;
 
 /// One entry that this agent has taken notice of, by its id in [`Attempts`].
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Attempt {
-    pub(crate) fence: String,
-    pub(crate) phase: Phase,
+pub struct Attempt {
+    pub fence: String,
+    pub phase: Phase,
     /// It was told to end.
-    pub(crate) ending: Option<Why>,
+    pub ending: Option<Why>,
     /// Its last report is on the API server.
-    pub(crate) told: bool,
+    pub told: bool,
 }
 
 /// Attempts by the ids of their entries.
-pub(crate) type Attempts = BTreeMap<String, Attempt>;
+pub type Attempts = BTreeMap<String, Attempt>;
 
 /// Where an attempt stands.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Phase {
+pub enum Phase {
     /// Its job is being read.
     Reading,
     /// It waits for room. `turn` is the order in which they asked.
@@ -38,7 +39,7 @@ pub(crate) enum Phase {
 
 /// Why an attempt is told to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Why {
+pub enum Why {
     /// Its entry says so.
     Cancelled,
     /// Its entry is gone or is another one: nobody waits for it.
@@ -49,7 +50,7 @@ pub(crate) enum Why {
 
 /// Whether the node gives its work back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Drain {
+pub enum Drain {
     #[default]
     No,
     /// Nothing new is taken; what runs may end by itself.
@@ -60,17 +61,17 @@ pub(crate) enum Drain {
 
 /// What a decision is made of.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Situation<'a> {
-    pub(crate) entries: &'a BTreeMap<String, Assignment>,
-    pub(crate) attempts: &'a Attempts,
-    pub(crate) slots: usize,
-    pub(crate) memory_bytes: u64,
-    pub(crate) drain: Drain,
+pub struct Situation<'a> {
+    pub entries: &'a BTreeMap<String, Assignment>,
+    pub attempts: &'a Attempts,
+    pub slots: usize,
+    pub memory_bytes: u64,
+    pub drain: Drain,
 }
 
 /// One thing to do, by the id of its entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Action {
+pub enum Action {
     /// Read its job. `likely`: there is room for it now.
     Begin { id: String, likely: bool },
     /// It ended before: report that again (P12).
@@ -89,10 +90,10 @@ pub(crate) enum Action {
 const ORPHANED: Duration = Duration::from_mins(10);
 
 /// What outlives this is reported as running (P6: nothing is written for what ends sooner).
-pub(crate) const SHORT: Duration = Duration::from_secs(1);
+pub const SHORT: Duration = Duration::from_secs(1);
 
 /// What to do now. Once it is done and nothing else has happened, there is nothing to do. `has_ended` says whether a fence has ended.
-pub(crate) fn decide(now: Instant, situation: &Situation<'_>, has_ended: impl Fn(&str) -> bool) -> Vec<Action> {
+pub fn decide(now: Instant, situation: &Situation<'_>, has_ended: impl Fn(&str) -> bool) -> Vec<Action> {
     let mut actions = Vec::new();
     let mut room = Room::of(situation);
     for (id, entry) in situation.entries {
@@ -124,7 +125,7 @@ pub(crate) fn decide(now: Instant, situation: &Situation<'_>, has_ended: impl Fn
 }
 
 /// P12: what the entries of the first read are to this agent. None of them is ever started. `reports` is what status says already.
-pub(crate) fn found(
+pub fn found(
     now: Instant,
     at: Timestamp,
     entries: &BTreeMap<String, Assignment>,
@@ -152,7 +153,7 @@ pub(crate) fn found(
 }
 
 /// When something is to be done or reported although nothing happens: an attempt has outlived `SHORT`, a report was kept long enough.
-pub(crate) fn next_look(now: Instant, attempts: &Attempts) -> Option<Instant> {
+pub fn next_look(now: Instant, attempts: &Attempts) -> Option<Instant> {
     let look = |attempt: &Attempt| match &attempt.phase {
         Phase::Running { since, .. } => Some(*since + SHORT),
         Phase::Ended { at, .. } => Some(*at + ORPHANED),
@@ -221,7 +222,7 @@ impl Room {
 
 impl Attempt {
     /// Its last report.
-    pub(crate) fn report(&self) -> Option<&AssignmentReport> {
+    pub fn report(&self) -> Option<&AssignmentReport> {
         match &self.phase {
             Phase::Ended { report, .. } => Some(report),
             _ => None,
@@ -229,7 +230,7 @@ impl Attempt {
     }
 
     /// Whether its guest may have started.
-    pub(crate) fn has_begun(&self) -> bool {
+    pub fn has_begun(&self) -> bool {
         matches!(self.phase, Phase::Running { .. } | Phase::Ended { .. })
     }
 
@@ -267,7 +268,7 @@ impl Action {
 
 impl Why {
     /// The ending of an attempt whose guest never started.
-    pub(crate) fn unstarted(self) -> (Reason, &'static str) {
+    pub fn unstarted(self) -> (Reason, &'static str) {
         match self {
             Self::Cancelled => (Reason::Cancelled, "cancelled before it began"),
             Self::Vanished => (Reason::Cancelled, "its assignment was taken back before it began"),

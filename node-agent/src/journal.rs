@@ -44,7 +44,7 @@ struct Shared {
 
 /// What the journal knows of a fence.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Past {
+pub enum Past {
     /// It has ended, with this report. Never start it.
     Ended(Box<AssignmentReport>),
     /// It was started.

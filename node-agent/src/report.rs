@@ -3,7 +3,7 @@
 //!
 //! P6: at most one write is in flight, and the next takes all that has gathered.
 
-pub(crate) mod patch;
+pub mod patch;
 mod refusals;
 pub(crate) mod write;
 
@@ -16,56 +16,56 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::decide::{Attempt, Attempts, Phase, SHORT};
 
-pub(crate) use self::refusals::Refusals;
+pub use self::refusals::Refusals;
 
 /// What the server has, as far as is known. Every write tests what it is made of (P4).
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Mirror {
-    pub(crate) uid: String,
-    pub(crate) agent: String,
-    pub(crate) sequence: i64,
-    pub(crate) reports: BTreeMap<String, Mark>,
-    pub(crate) node: NodeState,
+pub struct Mirror {
+    pub uid: String,
+    pub agent: String,
+    pub sequence: i64,
+    pub reports: BTreeMap<String, Mark>,
+    pub node: NodeState,
 }
 
 /// One report as the server has it: a fence is reported once at each stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Mark {
-    pub(crate) fence: String,
-    pub(crate) stage: ReportStage,
+pub struct Mark {
+    pub fence: String,
+    pub stage: ReportStage,
 }
 
 /// What status says of the node itself.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct NodeState {
-    pub(crate) running: i32,
-    pub(crate) ready: Option<Condition>,
-    pub(crate) allocatable: Option<NodeResources>,
-    pub(crate) runtime: Option<NodeRuntime>,
+pub struct NodeState {
+    pub running: i32,
+    pub ready: Option<Condition>,
+    pub allocatable: Option<NodeResources>,
+    pub runtime: Option<NodeRuntime>,
 }
 
 /// What status should say.
 #[derive(Clone, Debug)]
-pub(crate) struct Wanted<'a> {
-    pub(crate) agent: &'a str,
-    pub(crate) reports: BTreeMap<&'a str, Wish<'a>>,
-    pub(crate) node: NodeState,
+pub struct Wanted<'a> {
+    pub agent: &'a str,
+    pub reports: BTreeMap<&'a str, Wish<'a>>,
+    pub node: NodeState,
 }
 
 /// A report that should be there.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Wish<'a> {
+pub enum Wish<'a> {
     Running { fence: &'a str, start: Timestamp },
     Ended(&'a AssignmentReport),
 }
 
 /// One write.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Batch {
-    pub(crate) reports: Vec<(String, AssignmentReport)>,
-    pub(crate) remove: Vec<String>,
+pub struct Batch {
+    pub reports: Vec<(String, AssignmentReport)>,
+    pub remove: Vec<String>,
     /// The node's state, where any of it changed.
-    pub(crate) node: Option<NodeState>,
+    pub node: Option<NodeState>,
 }
 
 /// P6: most reports and removals of one write.
@@ -77,7 +77,7 @@ const COMPANY: usize = 32;
 const WAIT_FOR_COMPANY: Duration = Duration::from_millis(500);
 
 /// The reports that attempts make now.
-pub(crate) fn wishes(attempts: &Attempts, now: Instant) -> BTreeMap<&str, Wish<'_>> {
+pub fn wishes(attempts: &Attempts, now: Instant) -> BTreeMap<&str, Wish<'_>> {
     attempts.iter().filter_map(|(id, attempt)| Some((id.as_str(), wish(attempt, now)?))).collect()
 }
 
@@ -93,7 +93,7 @@ fn wish(attempt: &Attempt, now: Instant) -> Option<Wish<'_>> {
 
 /// The next write; `None`: there is nothing to write now. `removing` is since when removals alone have waited; `until` how long they
 /// go on waiting.
-pub(crate) fn next(
+pub fn next(
     mirror: &Mirror,
     wanted: &Wanted<'_>,
     refusals: &mut Refusals,
@@ -132,7 +132,7 @@ pub(crate) fn next(
 }
 
 /// When removals that wait for company stop waiting.
-pub(crate) fn removals_due(removing: Option<Instant>) -> Option<Instant> {
+pub fn removals_due(removing: Option<Instant>) -> Option<Instant> {
     removing.map(|since| since + WAIT_FOR_COMPANY)
 }
 
@@ -154,7 +154,7 @@ fn fitting(chosen: BTreeMap<&str, &Wish<'_>>, refusals: &Refusals) -> Vec<(Strin
 // === impl Mirror ===
 
 impl Mirror {
-    pub(crate) fn of(node: &WasmNode) -> Self {
+    pub fn of(node: &WasmNode) -> Self {
         let status = node.status.clone().unwrap_or_default();
         let mark = |report: AssignmentReport| Mark { fence: report.fence, stage: report.stage };
         Self {
@@ -186,7 +186,7 @@ impl NodeState {
 }
 
 /// The Ready condition, with the time of its last change.
-pub(crate) fn ready(reason: &str, message: &str, before: Option<&Condition>, now: Timestamp) -> Condition {
+pub fn ready(reason: &str, message: &str, before: Option<&Condition>, now: Timestamp) -> Condition {
     let status = if reason == READY_REASON { "True" } else { "False" };
     let since = before.filter(|before| before.status == status).map_or(Time(now), |before| before.last_transition_time.clone());
     Condition {
@@ -200,7 +200,7 @@ pub(crate) fn ready(reason: &str, message: &str, before: Option<&Condition>, now
 }
 
 /// Reason of a node that takes work.
-pub(crate) const READY_REASON: &str = "AgentReady";
+pub const READY_REASON: &str = "AgentReady";
 
 // === impl Wish ===
 

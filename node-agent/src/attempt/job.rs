@@ -40,7 +40,7 @@ pub(super) async fn read(means: &Means, meant: &AssignedJob, patience: Duration)
 }
 
 /// Why the job is not what the entry means: never counted, never final.
-fn why_not(meant: &AssignedJob, job: &WasmJob) -> Option<String> {
+pub fn why_not(meant: &AssignedJob, job: &WasmJob) -> Option<String> {
     let status = job.status.as_ref();
     let run = status.and_then(|status| status.run).unwrap_or(1);
     if job.metadata.uid.as_deref() != Some(&meant.uid) {

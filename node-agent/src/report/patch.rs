@@ -7,7 +7,7 @@ use super::{Batch, Mirror};
 /// The patch of a batch onto what the server is believed to have, in the name of `agent`.
 ///
 /// P4: it tests the object's UID and the pair of agent and sequence. A new pod's first write tests the old pair and sets its own.
-pub(crate) fn operations(mirror: &Mirror, agent: &str, batch: &Batch) -> Vec<Value> {
+pub fn operations(mirror: &Mirror, agent: &str, batch: &Batch) -> Vec<Value> {
     let mut operations = vec![
         json!({ "op": "test", "path": "/metadata/uid", "value": mirror.uid }),
         json!({ "op": "test", "path": "/status/agent", "value": mirror.agent }),

@@ -10,8 +10,8 @@ use crds::node::AssignmentReport;
 use super::{Batch, Wish};
 
 /// The search for what is refused.
-#[derive(Debug, Default)]
-pub(crate) struct Refusals {
+#[derive(Clone, Debug, Default)]
+pub struct Refusals {
     /// Ids that were refused together, to be tried apart; the last first.
     groups: Vec<Vec<String>>,
     /// A fence whose report was refused alone. Whether anything at all is accepted is tried next: if not, it is not the report's fault.
@@ -41,7 +41,7 @@ impl Refusals {
     }
 
     /// When something that is left alone is tried again.
-    pub(crate) fn next_try(&self) -> Option<Instant> {
+    pub fn next_try(&self) -> Option<Instant> {
         self.aside.values().copied().chain(self.pause).min()
     }
 
@@ -69,7 +69,7 @@ impl Refusals {
     }
 
     /// The batch was refused.
-    pub(crate) fn refused(&mut self, batch: &Batch, now: Instant) {
+    pub fn refused(&mut self, batch: &Batch, now: Instant) {
         match batch.reports.as_slice() {
             [] => {
                 self.suspect = None;
@@ -89,7 +89,7 @@ impl Refusals {
     }
 
     /// The batch was written.
-    pub(crate) fn accepted(&mut self, batch: &Batch) {
+    pub fn accepted(&mut self, batch: &Batch) {
         if let Some((id, fence)) = self.suspect.take_if(|_| batch.reports.is_empty()) {
             self.shrunk.insert(fence);
             self.groups.push(vec![id]);
