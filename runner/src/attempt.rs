@@ -6,26 +6,27 @@ mod place;
 mod sources;
 
 use std::fs::File;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crds::job::WhatToRun;
 use crds::reason::Reason;
 use crds::report::{Durations, ModuleReport, Outcome, Report, ResultReport, StreamReport, Usage};
 use jiff::Timestamp;
+use tempfile::TempDir;
 
 use crate::execute::{Executed, Execution, execute};
 use crate::failure::Failure;
 use crate::fetch::s3::S3;
 use crate::fetch::{Fetcher, Tree};
 use crate::mounts::{self, OutputDirectory};
-use crate::order::{Order, OrderLimits};
+use crate::order::{Order, OrderLimits, Preopen};
 use crate::prepare::Prepared;
 use crate::publish;
 use crate::runner::Runner;
 use crate::sandbox::engine::DEFAULT_STACK_BYTES;
 use crate::store::Blob;
 use crate::task::{Stage, Task};
+use crate::workers::Standing;
 
 /// What is known of the attempt so far; becomes the report wherever it ends.
 struct Ledger {
@@ -45,26 +46,31 @@ struct Arrived {
 pub(crate) async fn run(runner: &Runner, mut task: Task) -> Report {
     let mut ledger = Ledger { start_time: now(), durations: Durations::default(), module: None };
     let observer = task.observer.clone();
-    let line = line(runner, &mut task, &mut ledger);
-    let cancelled = async {
-        observer.cancelled().await;
+    let standing = runner.workers().standing();
+    let line = line(runner, &standing, &mut task, &mut ledger);
+    let interrupted = async {
+        let failure = tokio::select! {
+            () = observer.cancelled() => Failure::new(Reason::Cancelled, "the run was cancelled"),
+            loss = standing.killed() => loss.failure(),
+        };
         if observer.stage() == Stage::Running {
             std::future::pending::<()>().await;
         }
-        Failure::new(Reason::Cancelled, "the run was cancelled")
+        failure
     };
-    // The guest's own cancellation is told by `execute`, with what it wrote; before and after it, the line is simply left.
+    // What becomes of a guest that runs is told by `execute`, with what it wrote; before and after it, the line is simply left.
     let report = tokio::select! {
         biased;
         done = line => done,
-        failure = cancelled => Err(failure),
+        failure = interrupted => Err(failure),
     };
     let report = report.unwrap_or_else(|failure| ledger.failed(failure));
+    mounts::remove_empty(&task);
     observer.enter(Stage::Ended);
     report
 }
 
-async fn line(runner: &Runner, task: &mut Task, ledger: &mut Ledger) -> Result<Report, Failure> {
+async fn line(runner: &Runner, standing: &Standing, task: &mut Task, ledger: &mut Ledger) -> Result<Report, Failure> {
     place::needs_no_cluster(task)?;
     place::fits(&task.what)?;
     task.observer.enter(Stage::Fetching);
@@ -74,18 +80,16 @@ async fn line(runner: &Runner, task: &mut Task, ledger: &mut Ledger) -> Result<R
     };
     let arrived = arrive(runner, &fetcher, task, ledger).await?;
 
-    let work = tempfile::Builder::new()
-        .prefix(&format!("{}-", std::process::id()))
-        .tempdir_in(runner.work_directory())
-        .map_err(|error| machine("make a working directory", &error))?;
+    let (_work, inputs) = input_directories(runner, task, &arrived.trees)?;
     let outputs = output_directories(runner, task)?;
-    let order = order(runner, task, &arrived, &outputs, work.path())?;
+    let order = order(runner, task, &arrived, inputs, &outputs)?;
     let stdin = stdin(task, &arrived.trees)?;
 
     task.observer.enter(Stage::Running);
     let executed = execute(
         runner.workers(),
         Execution {
+            standing,
             order: &order,
             prepared: &arrived.prepared,
             stdin,
@@ -97,8 +101,7 @@ async fn line(runner: &Runner, task: &mut Task, ledger: &mut Ledger) -> Result<R
             observer: &task.observer,
         },
     )
-    .await
-    .map_err(|error| machine("run the guest", &error))?;
+    .await?;
     ledger.durations.instantiate_microseconds = signed(executed.instantiate_microseconds);
     ledger.durations.run_milliseconds = signed(executed.ran.as_millis());
     runner.compiled().improve(&arrived.module, order.limits.fuel.is_some(), &arrived.prepared, executed.ran);
@@ -142,9 +145,27 @@ async fn arrive(runner: &Runner, fetcher: &Fetcher, task: &Task, ledger: &mut Le
     Ok(Arrived { module, prepared, trees })
 }
 
-fn order(runner: &Runner, task: &Task, arrived: &Arrived, outputs: &[OutputDirectory], work: &Path) -> Result<Order, Failure> {
+/// The inputs as the guest sees them, in a directory that goes with the attempt; no directory where there is no input.
+fn input_directories(runner: &Runner, task: &Task, trees: &[Tree]) -> Result<(Option<TempDir>, Vec<Preopen>), Failure> {
+    if trees.is_empty() {
+        return Ok((None, Vec::new()));
+    }
+    let work = tempfile::Builder::new()
+        .prefix(&format!("{}-", std::process::id()))
+        .tempdir_in(runner.work_directory())
+        .map_err(|error| Failure::new(Reason::WorkerKilled, format!("failed to make a working directory: {error}")))?;
+    let preopens = mounts::inputs(work.path(), &task.what, trees)?;
+    Ok((Some(work), preopens))
+}
+
+fn order(
+    runner: &Runner,
+    task: &Task,
+    arrived: &Arrived,
+    mut preopens: Vec<Preopen>,
+    outputs: &[OutputDirectory],
+) -> Result<Order, Failure> {
     let what = &task.what;
-    let mut preopens = mounts::inputs(work, what, &arrived.trees)?;
     preopens.extend(mounts::outputs(outputs)?);
     let wasm_limits = what.wasm_limits.clone().unwrap_or_default();
     let or = |limit: Option<i64>, default: u64| limit.and_then(|limit| u64::try_from(limit).ok()).unwrap_or(default);
@@ -186,10 +207,6 @@ fn stdin(task: &mut Task, trees: &[Tree]) -> Result<File, Failure> {
 
 fn timeout(what: &WhatToRun, default: Option<Duration>) -> Option<Duration> {
     what.timeout_seconds.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs).or(default)
-}
-
-fn machine(what: &str, error: &std::io::Error) -> Failure {
-    Failure::new(Reason::WorkerKilled, format!("failed to {what}: {error}"))
 }
 
 fn signed<T>(value: T) -> i64

@@ -1,6 +1,6 @@
 //! One order carried out by one worker, watched from outside: its deadline, its cancellation, its output directories.
 //!
-//! How the guest ended is a value (`execute/outcome.rs`); `Err` is this machine's fault.
+//! How the guest ended is a value (`execute/outcome.rs`); `Err` is why it never began, or this machine's fault.
 
 mod outcome;
 
@@ -10,14 +10,16 @@ use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use crds::reason::Reason;
 use crds::report::{NetworkDenied, Outcome, StreamReport};
 
+use crate::failure::Failure;
 use crate::mounts::OutputDirectory;
 use crate::order::{Ending, Event, Order, monotonic_microseconds};
 use crate::prepare::Prepared;
 use crate::streams::Pipe;
 use crate::task::{Observer, Sink};
-use crate::workers::{Exited, Kill, Refill, Workers, Working};
+use crate::workers::{Exited, Loss, Refill, Standing, Workers, Working};
 
 /// Longest time from the order to the guest's first instruction; only a machine in trouble takes it.
 const SET_UP_DEADLINE: Duration = Duration::from_mins(1);
@@ -26,6 +28,7 @@ const MEASURE_PERIOD: Duration = Duration::from_millis(100);
 
 /// What is carried out.
 pub(crate) struct Execution<'a> {
+    pub(crate) standing: &'a Standing,
     pub(crate) order: &'a Order,
     pub(crate) prepared: &'a Prepared,
     pub(crate) stdin: File,
@@ -62,49 +65,57 @@ pub(crate) enum Stop {
     SetUpDeadline,
     Cancelled,
     OutputTooLarge(String),
+    /// Killed with all others, or ended with the lease.
+    Lost(Loss),
 }
 
 /// What a worker told while it lived.
 #[derive(Debug, Default)]
-struct Told<'a> {
+struct Told {
     /// Dropped when the guest has started: the fork of the next worker would contend with its start.
-    refill: Option<Refill<'a>>,
+    refill: Option<Refill>,
     denied: Vec<String>,
     grown_bytes: u64,
     started: Option<Instant>,
 }
 
 /// Carries the order out.
-pub(crate) async fn execute(workers: &Workers, execution: Execution<'_>) -> io::Result<Executed> {
+pub(crate) async fn execute(workers: &Workers, execution: Execution<'_>) -> Result<Executed, Failure> {
     let begun = monotonic_microseconds();
-    let (stdout, stderr) = (Pipe::open()?, Pipe::open()?);
+    let (stdout, stderr) = (Pipe::open().map_err(|error| failed(&error))?, Pipe::open().map_err(|error| failed(&error))?);
     let descriptors = [execution.prepared.compiled.as_fd(), execution.stdin.as_fd(), stdout.guest.as_fd(), stderr.guest.as_fd()];
-    let (worker, refill) = workers.take().await?;
-    let mut working = worker.work(execution.order, begun, descriptors)?;
-    // Whatever happens to this future, no worker outlives it.
-    let _guard = KillOnDrop(working.kill.clone());
-    let stdout = stdout.copy(execution.stdout, execution.stream_bytes)?;
-    let stderr = stderr.copy(execution.stderr, execution.stream_bytes)?;
+    let (mut working, refill) = workers.begin(execution.standing, execution.order, begun, descriptors).await?;
+    let stdout = stdout.copy(execution.stdout, execution.stream_bytes).map_err(|error| failed(&error))?;
+    let stderr = stderr.copy(execution.stderr, execution.stream_bytes).map_err(|error| failed(&error))?;
 
     let mut told = Told { refill: Some(refill), ..Told::default() };
-    let stop = watch(&mut working, execution.timeout, execution.outputs, execution.observer, &mut told).await;
-    working.kill.now();
+    let mut stop = watch(&mut working, execution.timeout, execution.outputs, execution.observer, &mut told).await;
+    working.kill();
+    if stop == Stop::Gone
+        && let Some(loss) = execution.standing.lost()
+    {
+        stop = Stop::Lost(loss);
+    }
     let ran = told.started.map_or(Duration::ZERO, |started| started.elapsed());
-    let exited = working.exited.await.map_err(|_| io::Error::other("the zygote is gone; start this program again"))?;
+    let exited = working.ended().await.map_err(|error| failed(&error))?;
     let (stdout, stderr) = tokio::join!(stdout.finish(), stderr.finish());
     Ok(sum_up(stop, told, exited, execution.order, ran, stdout, stderr))
 }
 
+fn failed(error: &io::Error) -> Failure {
+    Failure::new(Reason::WorkerKilled, format!("failed to run the guest: {error}"))
+}
+
 fn sum_up(
     stop: Stop,
-    told: Told<'_>,
-    exited: Exited,
+    told: Told,
+    exited: Option<Exited>,
     order: &Order,
     ran: Duration,
     stdout: StreamReport,
     stderr: StreamReport,
 ) -> Executed {
-    let outcome = outcome::outcome(&stop, exited.status, order.limits.memory_bytes);
+    let outcome = outcome::outcome(&stop, exited.map(|exited| exited.status), order.limits.memory_bytes);
     let mut executed = Executed {
         outcome,
         stdout,
@@ -112,7 +123,7 @@ fn sum_up(
         network_denied: told.denied.into_iter().map(|call| NetworkDenied { call, times: 1 }).collect(),
         peak_memory_bytes: told.grown_bytes,
         fuel_consumed: None,
-        cpu_milliseconds: exited.cpu_milliseconds,
+        cpu_milliseconds: exited.map_or(0, |exited| exited.cpu_milliseconds),
         instantiate_microseconds: 0,
         ran,
     };
@@ -131,7 +142,7 @@ async fn watch(
     timeout: Option<Duration>,
     outputs: &[OutputDirectory],
     observer: &Observer,
-    told: &mut Told<'_>,
+    told: &mut Told,
 ) -> Stop {
     let set_up = tokio::time::sleep(SET_UP_DEADLINE);
     let deadline = tokio::time::sleep(timeout.unwrap_or(Duration::MAX));
@@ -140,7 +151,7 @@ async fn watch(
     loop {
         tokio::select! {
             biased;
-            event = working.events.recv() => match event {
+            event = working.event() => match event {
                 None => return Stop::Gone,
                 Some(Event::Ended(ending)) => return Stop::Ended(ending),
                 Some(Event::Started) => {
@@ -176,14 +187,5 @@ async fn outgrown(outputs: &[OutputDirectory]) -> String {
             }
         }
         pause = MEASURE_PERIOD.max(begun.elapsed() * 20);
-    }
-}
-
-/// Kills the worker when dropped.
-struct KillOnDrop(Kill);
-
-impl Drop for KillOnDrop {
-    fn drop(&mut self) {
-        self.0.now();
     }
 }

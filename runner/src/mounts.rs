@@ -14,6 +14,7 @@ use crate::failure::Failure;
 use crate::fetch::{Tree, TreeFile};
 use crate::order::Preopen;
 use crate::publish::OutputLimits;
+use crate::task::Task;
 
 /// A directory that the guest writes.
 #[derive(Clone, Debug)]
@@ -52,6 +53,17 @@ pub(crate) fn outputs(directories: &[OutputDirectory]) -> Result<Vec<Preopen>, F
             preopen(mount, &output.directory, true)
         })
         .collect()
+}
+
+/// Removes those of the task's output directories that nothing is left in, and the one above them.
+pub(crate) fn remove_empty(task: &Task) {
+    if !task.flatten_single_output || task.what.effective_outputs().len() != 1 {
+        for output in task.what.effective_outputs() {
+            // Most were never made, and what holds files stays.
+            let _ = fs::remove_dir(task.output_directory.join(output.name));
+        }
+    }
+    let _ = fs::remove_dir(&task.output_directory);
 }
 
 /// A mount path as the guest resolves it: relative ones begin at the root.

@@ -122,21 +122,21 @@ pub(crate) fn monotonic_microseconds() -> u64 {
     whole.saturating_add(u64::try_from(now.tv_nsec).unwrap_or(0) / 1000)
 }
 
-/// Sends one frame with its descriptors.
-pub(crate) fn send(socket: impl AsFd, message: &impl Serialize, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+/// One message as it travels.
+pub(crate) fn frame(message: &impl Serialize) -> io::Result<Vec<u8>> {
     let body = serde_json::to_vec(message)?;
     if body.len() > LARGEST_FRAME {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("a frame of {} bytes is too large", body.len())));
     }
     let mut frame = u32::try_from(body.len()).expect("bounded above").to_le_bytes().to_vec();
     frame.extend_from_slice(&body);
+    Ok(frame)
+}
 
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    if !descriptors.is_empty() {
-        ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
-    }
-    let mut sent = sendmsg(&socket, &[IoSlice::new(&frame)], &mut ancillary, SendFlags::NOSIGNAL)?;
+/// Sends one frame with its descriptors, and waits until all of it is on its way.
+pub(crate) fn send(socket: impl AsFd, message: &impl Serialize, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let frame = frame(message)?;
+    let mut sent = send_first(&socket, &frame, descriptors)?;
     while sent < frame.len() {
         sent += match rustix::net::send(&socket, &frame[sent..], SendFlags::NOSIGNAL) {
             Err(rustix::io::Errno::INTR) => 0,
@@ -146,15 +146,40 @@ pub(crate) fn send(socket: impl AsFd, message: &impl Serialize, descriptors: &[B
     Ok(())
 }
 
+/// Sends the beginning of a frame with its descriptors: the number of bytes.
+pub(crate) fn send_first(socket: impl AsFd, frame: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<usize> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !descriptors.is_empty() {
+        ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
+    }
+    Ok(sendmsg(&socket, &[IoSlice::new(frame)], &mut ancillary, SendFlags::NOSIGNAL)?)
+}
+
+/// The first frame of what was received without descriptors, taken off; `None` while it is not whole.
+pub(crate) fn take_frame<T: DeserializeOwned>(received: &mut Vec<u8>) -> io::Result<Option<T>> {
+    let Some((length, rest)) = received.split_first_chunk::<4>() else { return Ok(None) };
+    let length = checked_length(*length)?;
+    let Some(body) = rest.get(..length) else { return Ok(None) };
+    let message = serde_json::from_slice(body)?;
+    received.drain(..4 + length);
+    Ok(Some(message))
+}
+
+fn checked_length(length: [u8; 4]) -> io::Result<usize> {
+    match u32::from_le_bytes(length) as usize {
+        length if length > LARGEST_FRAME => {
+            Err(io::Error::new(io::ErrorKind::InvalidData, format!("a frame of {length} bytes is too large")))
+        }
+        length => Ok(length),
+    }
+}
+
 /// Receives one frame with its descriptors; `None` at the end of the stream.
 pub(crate) fn receive<T: DeserializeOwned>(socket: impl AsFd) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
     let mut length = [0; 4];
     let Some(descriptors) = receive_first(&socket, &mut length)? else { return Ok(None) };
-    let length = u32::from_le_bytes(length) as usize;
-    if length > LARGEST_FRAME {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a frame of {length} bytes is too large")));
-    }
-    let mut body = vec![0; length];
+    let mut body = vec![0; checked_length(length)?];
     receive_exact(&socket, &mut body)?;
     Ok(Some((serde_json::from_slice(&body)?, descriptors)))
 }

@@ -6,11 +6,13 @@
 
 pub(crate) mod imports;
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crds::digest::Digest;
@@ -35,7 +37,10 @@ const PAYS_FROM: Duration = Duration::from_millis(300);
 pub(crate) struct CompiledModules {
     directory: PathBuf,
     plain: String,
-    fuelled: String,
+    /// Known when the first job sets fuel: an engine is made only to learn its name.
+    fuelled: OnceLock<String>,
+    /// Modules that an optimised build was started for, by the build's directory and digest. Tried once: one that failed would fail again.
+    improved: Mutex<HashSet<(PathBuf, Digest)>>,
 }
 
 /// A module ready to run.
@@ -61,9 +66,7 @@ impl CompiledModules {
             );
             return Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, message));
         }
-        let name =
-            |fuel| engine(Tier::Optimized, fuel, DEFAULT_STACK_BYTES).map(|engine| compatibility(&engine)).map_err(std::io::Error::other);
-        Ok(Self { directory: directory.to_owned(), plain: name(false)?, fuelled: name(true)? })
+        Ok(Self { directory: directory.to_owned(), plain: name(false)?, fuelled: OnceLock::new(), improved: Mutex::default() })
     }
 
     /// The compiled form of `module`, built now where it is not there.
@@ -71,17 +74,18 @@ impl CompiledModules {
     /// # Errors
     /// Why this module cannot run here; `WorkerKilled` where the machine failed.
     pub(crate) async fn prepare(&self, store: &Store, module: &Blob, fuel: bool) -> Result<Prepared, Failure> {
-        if let Some(found) = self.find(&module.digest(), fuel) {
+        let builds = self.builds(fuel)?;
+        if let Some(found) = find(&builds, &module.digest()) {
             return Ok(found);
         }
         let key = format!("compile-{}-{fuel}", module.digest().hex());
         store
             .once(&key, async {
-                if let Some(found) = self.find(&module.digest(), fuel) {
+                if let Some(found) = find(&builds, &module.digest()) {
                     return Ok(found);
                 }
                 let tier = if module.size_bytes() > BIG_MODULE_BYTES { Tier::Baseline } else { Tier::Optimized };
-                let order = self.order(module, fuel, tier, true);
+                let order = order(&builds, module, fuel, tier, true);
                 let bytes = module
                     .open()
                     .map_err(|error| Failure::new(Reason::WorkerKilled, format!("failed to read {}: {error}", module.digest())))?;
@@ -89,11 +93,9 @@ impl CompiledModules {
                     .await
                     .unwrap_or_else(|error| Compiled::Failed(error.to_string()));
                 match answer {
-                    Compiled::Done(_) => self.find(&module.digest(), fuel).ok_or_else(|| {
-                        Failure::new(
-                            Reason::WorkerKilled,
-                            format!("the compiled form of {} vanished from {}", module.digest(), self.directory.display()),
-                        )
+                    Compiled::Done(_) => find(&builds, &module.digest()).ok_or_else(|| {
+                        let digest = module.digest();
+                        Failure::new(Reason::WorkerKilled, format!("the compiled form of {digest} vanished from {}", builds.display()))
                     }),
                     Compiled::Refused { reason, message } => Err(Failure::new(reason, message)),
                     Compiled::Failed(message) => {
@@ -109,35 +111,60 @@ impl CompiledModules {
         if prepared.tier == Tier::Optimized || ran < PAYS_FROM {
             return;
         }
-        let order = self.order(module, fuel, Tier::Optimized, false);
-        if let Err(error) = module.open().and_then(|bytes| start(&order, bytes)) {
+        let Ok(builds) = self.builds(fuel) else { return };
+        let mut improved = self.improved.lock().unwrap_or_else(PoisonError::into_inner);
+        if !improved.insert((builds.clone(), module.digest())) {
+            return;
+        }
+        let order = order(&builds, module, fuel, Tier::Optimized, false);
+        let started = module.open().and_then(|bytes| start(&order, bytes)).and_then(|mut compiler| {
+            // Somebody must learn of its end, or it stays in the table of processes as long as this one lives.
+            std::thread::Builder::new().name("optimised build".to_owned()).spawn(move || drop(compiler.wait()))
+        });
+        if let Err(error) = started {
             tracing::debug!(%error, "failed to start the optimised build");
         }
     }
 
-    fn order(&self, module: &Blob, fuel: bool, tier: Tier, attended: bool) -> CompileOrder {
-        CompileOrder { directory: self.builds(fuel), name: module.digest().hex(), tier, fuel, attended }
+    /// The directory of the builds with or without fuel.
+    fn builds(&self, fuel: bool) -> Result<PathBuf, Failure> {
+        if !fuel {
+            return Ok(self.directory.join(&self.plain));
+        }
+        let fuelled = match self.fuelled.get() {
+            Some(fuelled) => fuelled,
+            None => {
+                let made = name(true)
+                    .map_err(|error| Failure::new(Reason::WorkerKilled, format!("failed to set up an engine that counts fuel: {error}")))?;
+                self.fuelled.get_or_init(|| made)
+            }
+        };
+        Ok(self.directory.join(fuelled))
     }
+}
 
-    fn builds(&self, fuel: bool) -> PathBuf {
-        self.directory.join(if fuel { &self.fuelled } else { &self.plain })
-    }
+/// Under which name an engine's builds are kept.
+fn name(fuel: bool) -> std::io::Result<String> {
+    engine(Tier::Optimized, fuel, DEFAULT_STACK_BYTES).map(|engine| compatibility(&engine)).map_err(std::io::Error::other)
+}
 
-    /// The best build there is.
-    fn find(&self, digest: &Digest, fuel: bool) -> Option<Prepared> {
-        let directory = self.builds(fuel);
-        [
-            (Tier::Optimized, ModuleKind::CoreModule),
-            (Tier::Optimized, ModuleKind::Component),
-            (Tier::Baseline, ModuleKind::CoreModule),
-            (Tier::Baseline, ModuleKind::Component),
-        ]
-        .into_iter()
-        .find_map(|(tier, kind)| {
-            let compiled = File::open(directory.join(file_name(&digest.hex(), tier, kind))).ok()?;
-            Some(Prepared { kind, compiled, tier })
-        })
-    }
+fn order(builds: &Path, module: &Blob, fuel: bool, tier: Tier, attended: bool) -> CompileOrder {
+    CompileOrder { directory: builds.to_owned(), name: module.digest().hex(), tier, fuel, attended }
+}
+
+/// The best build there is.
+fn find(builds: &Path, digest: &Digest) -> Option<Prepared> {
+    [
+        (Tier::Optimized, ModuleKind::CoreModule),
+        (Tier::Optimized, ModuleKind::Component),
+        (Tier::Baseline, ModuleKind::CoreModule),
+        (Tier::Baseline, ModuleKind::Component),
+    ]
+    .into_iter()
+    .find_map(|(tier, kind)| {
+        let compiled = File::open(builds.join(file_name(&digest.hex(), tier, kind))).ok()?;
+        Some(Prepared { kind, compiled, tier })
+    })
 }
 
 /// Under which name a build is kept.

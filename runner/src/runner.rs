@@ -102,7 +102,7 @@ impl Runner {
     /// Opens the cache and starts the zygote.
     pub fn start(config: Config) -> Result<Self, Error> {
         // First: the zygote starts while the caches are opened.
-        let workers = Workers::start(config.idle_workers).map_err(Error::Zygote)?;
+        let workers = Workers::start(config.idle_workers, config.lease).map_err(Error::Zygote)?;
         let cache = &config.cache_directory;
         let unusable = |source: Box<dyn std::error::Error + Send + Sync>| Error::Cache { path: cache.clone(), source };
         let store = Store::open(&cache.join("store"), config.store_capacity_bytes).map_err(|error| unusable(error.into()))?;
@@ -118,6 +118,12 @@ impl Runner {
     pub fn run(&self, task: Task) -> BoxFuture<'_, Report> {
         // Boxed: the futures of every source and publisher nest too deep for a caller's own to be laid out around them.
         attempt::run(self, task).boxed()
+    }
+
+    /// Kills every guest, now, and ends every attempt that is under way with `WorkerKilled`, at whatever stage; one that begins later
+    /// is none of them. Each attempt's future returns when its worker is gone; this one does not wait for that.
+    pub fn kill_all(&self) {
+        self.workers.kill_all();
     }
 
     pub(crate) fn fetcher(&self) -> &Fetcher {

@@ -9,12 +9,16 @@ use std::os::fd::OwnedFd;
 
 use crds::report::StreamReport;
 use rustix::pipe::{PipeFlags, pipe_with};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe::Receiver;
 use tokio::sync::oneshot;
 
 use crate::task::Sink;
 
 /// Bytes of a stream that the report keeps.
 const TAIL_BYTES: usize = 4096;
+/// Bytes that are read at once: what a pipe holds.
+const READ_BYTES: usize = 64 << 10;
 
 /// One stream that is not copied yet.
 pub(crate) struct Pipe {
@@ -30,6 +34,13 @@ pub(crate) struct Stream {
     report: oneshot::Receiver<StreamReport>,
 }
 
+/// What the report keeps of a stream.
+struct Kept {
+    cap: u64,
+    tail: VecDeque<u8>,
+    bytes: u64,
+}
+
 // === impl Pipe ===
 
 impl Pipe {
@@ -39,13 +50,23 @@ impl Pipe {
     }
 
     /// Copies what the guest writes into `sink`, at most `cap` bytes; the rest is counted and dropped.
+    ///
+    /// # Panics
+    /// Outside of an async runtime.
     pub(crate) fn copy(self, sink: Sink, cap: u64) -> io::Result<Stream> {
         let Self { guest, reader } = self;
         let (sender, report) = oneshot::channel();
-        std::thread::Builder::new().name("stream".to_owned()).spawn(move || {
-            // Nobody waits for the report of an attempt that was given up.
-            let _ = sender.send(copy(File::from(reader), sink, cap));
-        })?;
+        // Nobody waits for the report of an attempt that was given up.
+        match sink {
+            Sink::Tail => {
+                let reader = Receiver::from_owned_fd(reader)?;
+                tokio::spawn(async move { drop(sender.send(keep(reader, cap).await)) });
+            }
+            Sink::File(file) => {
+                let copying = move || drop(sender.send(copy(File::from(reader), file, cap)));
+                std::thread::Builder::new().name("stream".to_owned()).spawn(copying)?;
+            }
+        }
         Ok(Stream { guest, report })
     }
 }
@@ -60,14 +81,24 @@ impl Stream {
     }
 }
 
-fn copy(mut reader: File, sink: Sink, cap: u64) -> StreamReport {
-    let mut sink = match sink {
-        Sink::Tail => None,
-        Sink::File(file) => Some(file),
-    };
-    let mut tail = VecDeque::with_capacity(TAIL_BYTES);
-    let mut bytes = 0_u64;
-    let mut buffer = vec![0; 64 << 10];
+/// Only what the report keeps. Most guests write nothing, so there is no thread and no buffer before they do.
+async fn keep(mut reader: Receiver, cap: u64) -> StreamReport {
+    let mut kept = Kept::new(cap);
+    let mut buffer = Vec::new();
+    while reader.readable().await.is_ok() {
+        buffer.clear();
+        buffer.reserve(READ_BYTES);
+        if !matches!(reader.read_buf(&mut buffer).await, Ok(1..)) {
+            break;
+        }
+        kept.pass(&buffer);
+    }
+    kept.report()
+}
+
+fn copy(mut reader: File, mut sink: File, cap: u64) -> StreamReport {
+    let mut kept = Kept::new(cap);
+    let mut buffer = vec![0; READ_BYTES];
     loop {
         let read = match reader.read(&mut buffer) {
             Ok(0) => break,
@@ -75,25 +106,36 @@ fn copy(mut reader: File, sink: Sink, cap: u64) -> StreamReport {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(_) => break,
         };
-        let room = usize::try_from(cap.saturating_sub(bytes)).unwrap_or(usize::MAX);
-        let passing = &buffer[..read.min(room)];
-        bytes = bytes.saturating_add(read as u64);
-        keep_last(&mut tail, passing);
-        if let Some(file) = &mut sink
-            && file.write_all(passing).is_err()
-        {
+        if sink.write_all(kept.pass(&buffer[..read])).is_err() {
             // Whoever read along is gone (`| head`). The guest learns of it as any program would: by EPIPE.
             break;
         }
     }
-    StreamReport { tail: text(tail), bytes, truncated: bytes > cap }
+    kept.report()
 }
 
-fn keep_last(tail: &mut VecDeque<u8>, passing: &[u8]) {
-    let last = &passing[passing.len().saturating_sub(TAIL_BYTES)..];
-    let surplus = (tail.len() + last.len()).saturating_sub(TAIL_BYTES);
-    tail.drain(..surplus);
-    tail.extend(last);
+// === impl Kept ===
+
+impl Kept {
+    fn new(cap: u64) -> Self {
+        Self { cap, tail: VecDeque::new(), bytes: 0 }
+    }
+
+    /// What of these bytes may pass, the last of which is kept.
+    fn pass<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let room = usize::try_from(self.cap.saturating_sub(self.bytes)).unwrap_or(usize::MAX);
+        let passing = &bytes[..bytes.len().min(room)];
+        self.bytes = self.bytes.saturating_add(bytes.len() as u64);
+        let last = &passing[passing.len().saturating_sub(TAIL_BYTES)..];
+        let surplus = (self.tail.len() + last.len()).saturating_sub(TAIL_BYTES);
+        self.tail.drain(..surplus);
+        self.tail.extend(last);
+        passing
+    }
+
+    fn report(self) -> StreamReport {
+        StreamReport { tail: text(self.tail), bytes: self.bytes, truncated: self.bytes > self.cap }
+    }
 }
 
 /// UTF-8, beginning at a character and not within one.

@@ -29,7 +29,7 @@ pub struct Task {
     pub stdout: Sink,
     pub stderr: Sink,
     /// Directory that gets one subdirectory for each output that holds files, named after it; the only one's files directly where
-    /// `flatten_single_output` is set. Created when needed.
+    /// `flatten_single_output` is set. Of this attempt alone: created when needed, and gone again where nothing is left in it.
     pub output_directory: PathBuf,
     pub flatten_single_output: bool,
     pub observer: Arc<Observer>,
@@ -59,7 +59,7 @@ pub struct LocalSources {
 /// Where a stream of the guest goes.
 #[derive(Debug)]
 pub enum Sink {
-    /// Only its tail is kept.
+    /// Only its tail is kept: a stream that nothing is written to costs nothing.
     Tail,
     /// Written to this file (or terminal, or pipe) as it comes.
     File(File),

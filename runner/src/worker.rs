@@ -1,6 +1,7 @@
 //! A forked worker: waits for one order, raises the walls, runs the guest, tells how it ended, and is gone.
 //!
-//! Holds no token, no network, no environment. Its deadline is SIGKILL from the supervisor; it dies with the zygote.
+//! Holds no token, no network, no environment. Its deadline is SIGKILL from the supervisor; it dies with the zygote, and by itself with the
+//! lease.
 
 use std::fs::File;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
@@ -9,15 +10,20 @@ use std::sync::Arc;
 use crds::reason::Reason;
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 
+use crate::lease::Watched;
 use crate::order::{Ending, Event, How, Order, receive, send};
 use crate::process::{close_range, exit_now};
 use crate::sandbox::engine::{DEFAULT_STACK_BYTES, Tier, engine};
-use crate::sandbox::run::{Host, run};
+use crate::sandbox::run::{Given, Host, run};
 use crate::sandbox::wasi::Streams;
 use crate::walls;
 
-/// A worker's whole life; never returns. Of the zygote's descriptors it keeps its own socket and the standard three.
-pub(crate) fn live(socket: OwnedFd, zygote: Pid, host: &Host) -> ! {
+/// The watchdog calls nothing that needs more.
+const WATCHDOG_STACK_BYTES: usize = 64 << 10;
+
+/// A worker's whole life; never returns, and ends with the lease. Of the zygote's descriptors it keeps its own socket and the standard
+/// three.
+pub(crate) fn live(socket: OwnedFd, zygote: Pid, host: &Host, lease: Option<Arc<Watched>>) -> ! {
     let own = u32::try_from(socket.as_raw_fd()).unwrap_or(3);
     if own > 3 {
         close_range(3, own - 1);
@@ -27,9 +33,15 @@ pub(crate) fn live(socket: OwnedFd, zygote: Pid, host: &Host) -> ! {
         exit_now(1);
     }
     // Before the order, so that nobody waits for it.
+    if lease.as_ref().is_some_and(|lease| watch(Arc::clone(lease)).is_err()) {
+        exit_now(1);
+    }
     let clock = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let order = receive::<(Order, u64)>(&socket);
-    if let Ok(Some(((order, begun), descriptors))) = order {
+    if let Ok(Some(((order, begun), descriptors))) = order
+        // Where the watchdog has not come to its turn yet.
+        && lease.is_none_or(|lease| lease.until().is_some())
+    {
         let ending = match clock {
             Ok(clock) => carry_out(&order, begun, descriptors, &socket, host, &clock),
             Err(error) => refused(format!("failed to start the guest's clock: {error}")),
@@ -39,6 +51,17 @@ pub(crate) fn live(socket: OwnedFd, zygote: Pid, host: &Host) -> ! {
         }
     }
     exit_now(1);
+}
+
+/// Ends this process when the lease has ended, whatever it is doing then: computing, waiting in a call, telling a supervisor that does not
+/// listen.
+fn watch(lease: Arc<Watched>) -> std::io::Result<()> {
+    let watchdog = std::thread::Builder::new().name("lease".to_owned()).stack_size(WATCHDOG_STACK_BYTES);
+    let watching = watchdog.spawn(move || {
+        lease.wait();
+        exit_now(1)
+    });
+    watching.map(drop)
 }
 
 fn refused(message: String) -> Ending {
@@ -82,5 +105,6 @@ fn carry_out(
         let _ = send(&*teller, &event, &[]);
     };
     let streams = Streams { stdin: File::from(stdin), stdout: File::from(stdout), stderr: File::from(stderr) };
-    clock.block_on(run(own.as_ref().unwrap_or(shared), order, begun, File::from(compiled), streams, tell))
+    let host = own.as_ref().unwrap_or(shared);
+    clock.block_on(run(Given { host, order, begun, compiled: File::from(compiled), streams }, tell))
 }

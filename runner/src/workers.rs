@@ -1,171 +1,128 @@
-//! The supervisor's side of the zygote: idle workers kept ready, orders handed to them, their ends learned.
+//! The supervisor's workers: one handed an order at a time, from a zygote that is started anew where it has ended.
 //!
-//! Parses nothing but our own protocol, bounded. A worker is used once.
+//! A worker is used once. What a worker tells is told by `Working`; how its guest did is decided in `execute`.
 
-use std::collections::HashMap;
+mod crew;
+mod roll;
+mod worker;
+
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, Stdio};
+use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-use rustix::process::{Signal, pidfd_send_signal};
-use tokio::sync::{mpsc, oneshot};
+use crds::reason::Reason;
 
-use crate::order::{Birth, Event, ExitStatus, Order, receive, send};
-use crate::role;
-use crate::zygote::ForkRequest;
+use self::crew::Crew;
+pub(crate) use self::crew::Refill;
+use self::roll::Roll;
+pub(crate) use self::roll::{Loss, Standing};
+use self::worker::Worker;
+pub(crate) use self::worker::{Exited, Working};
+use crate::failure::Failure;
+use crate::lease::Deadline;
+use crate::order::Order;
 
-/// The zygote and its idle workers.
+/// Workers, and with them zygotes, that one order is tried with: each may have died while it was idle.
+const MOST_TRIES: u32 = 3;
+/// Longest time for an order to get through to a worker; only a machine in trouble takes it.
+const HANDING_OVER: Duration = Duration::from_mins(1);
+
+/// Every worker of this runner.
 #[derive(Debug)]
 pub(crate) struct Workers {
-    requests: Arc<OwnedFd>,
-    idle: tokio::sync::Mutex<mpsc::UnboundedReceiver<io::Result<Worker>>>,
-    zygote: Mutex<Child>,
-}
-
-/// A worker that waits for its order.
-#[derive(Debug)]
-pub(crate) struct Worker {
-    socket: OwnedFd,
-    pidfd: Arc<OwnedFd>,
-    exited: oneshot::Receiver<Exited>,
-}
-
-/// A worker that has its order.
-#[derive(Debug)]
-pub(crate) struct Working {
-    /// What it tells; closed when it is gone.
-    pub(crate) events: mpsc::UnboundedReceiver<Event>,
-    pub(crate) kill: Kill,
-    pub(crate) exited: oneshot::Receiver<Exited>,
-}
-
-/// Kills one worker, at any time, at once.
-#[derive(Clone, Debug)]
-pub(crate) struct Kill(Arc<OwnedFd>);
-
-/// Asks for one more worker when dropped.
-#[derive(Debug)]
-pub(crate) struct Refill<'a>(&'a OwnedFd);
-
-/// A worker's end, as the zygote reaped it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Exited {
-    pub(crate) status: ExitStatus,
-    pub(crate) cpu_milliseconds: u64,
-    pub(crate) peak_resident_bytes: u64,
+    idle: usize,
+    lease: Option<Deadline>,
+    crew: Mutex<Option<Arc<Crew>>>,
+    roll: Arc<Roll>,
 }
 
 // === impl Workers ===
 
 impl Workers {
-    /// Starts the zygote and asks it for `idle` workers.
+    /// Starts a zygote with `idle` workers, unless the lease has passed: then the first order after its renewal does.
     ///
     /// # Errors
     /// This executable cannot be started again: `role::enter` must be the first line of its `main`.
-    pub(crate) fn start(idle: usize) -> io::Result<Self> {
-        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-        // Its own session: a signal from the user's terminal is the supervisor's to handle. Nothing of our environment goes with it.
-        let zygote = Command::new("/proc/self/exe")
-            .arg0(role::ZYGOTE)
-            .env_clear()
-            .current_dir("/")
-            .stdin(Stdio::from(theirs))
-            .stdout(Stdio::null())
-            .stderr(Stdio::inherit())
-            .process_group(0)
-            .spawn()?;
-        let requests = Arc::new(ours);
-        let (sender, receiver) = mpsc::unbounded_channel();
-        let births = Arc::clone(&requests);
-        std::thread::Builder::new().name("births".to_owned()).spawn(move || register(&births, &sender))?;
-        for _ in 0..idle.max(1) {
-            send(&*requests, &ForkRequest, &[])?;
+    pub(crate) fn start(idle: usize, lease: Option<Deadline>) -> io::Result<Self> {
+        let roll = Arc::new(Roll::new(lease.clone()));
+        let workers = Self { idle, lease, crew: Mutex::default(), roll };
+        if workers.lease.as_ref().is_none_or(|lease| !lease.passed()) {
+            workers.crew()?;
         }
-        Ok(Self { requests, idle: tokio::sync::Mutex::new(receiver), zygote: Mutex::new(zygote) })
+        Ok(workers)
     }
 
-    /// An idle worker. Another one is asked for in its place when `Refill` is dropped, which is at once where there is none.
-    pub(crate) async fn take(&self) -> io::Result<(Worker, Refill<'_>)> {
-        let worker = self.idle.lock().await.recv().await.unwrap_or_else(|| Err(gone()));
-        let refill = Refill(&self.requests);
-        Ok((worker?, refill))
+    /// What an attempt that begins now has.
+    pub(crate) fn standing(&self) -> Standing {
+        self.roll.standing()
     }
-}
 
-impl Drop for Workers {
-    /// Ends the zygote, and with it every worker.
-    fn drop(&mut self) {
-        let mut zygote = self.zygote.lock().unwrap_or_else(PoisonError::into_inner);
-        // It may have ended by itself.
-        let _ = zygote.kill();
-        let _ = zygote.wait();
+    /// Kills every worker that has an order; attempts that stand now get no other.
+    pub(crate) fn kill_all(&self) {
+        self.roll.kill_all();
     }
-}
 
-fn gone() -> io::Error {
-    io::Error::other("the zygote is gone; start this program again")
-}
-
-/// Turns what the zygote tells into idle workers and ends, until it is gone.
-fn register(births: &OwnedFd, idle: &mpsc::UnboundedSender<io::Result<Worker>>) {
-    let mut waiting: HashMap<i32, oneshot::Sender<Exited>> = HashMap::new();
-    while let Ok(Some((birth, descriptors))) = receive::<Birth>(births) {
-        match birth {
-            Birth::Ready { pid } => {
-                let Ok([socket, pidfd]) = <[OwnedFd; 2]>::try_from(descriptors) else { break };
-                let (sender, exited) = oneshot::channel();
-                waiting.insert(pid, sender);
-                // Nobody takes workers any more when the receiver is gone: dropping this one ends it.
-                let _ = idle.send(Ok(Worker { socket, pidfd: Arc::new(pidfd), exited }));
-            }
-            Birth::Exited { pid, status, cpu_milliseconds, peak_resident_bytes } => {
-                if let Some(sender) = waiting.remove(&pid) {
-                    // Nobody waits for the end of a worker that was dropped.
-                    let _ = sender.send(Exited { status, cpu_milliseconds, peak_resident_bytes });
+    /// Hands the order to an idle worker. Drop `Refill` to have another one made in its place.
+    ///
+    /// # Errors
+    /// The attempt's standing is lost, or this machine has no worker.
+    pub(crate) async fn begin(
+        &self,
+        standing: &Standing,
+        order: &Order,
+        begun: u64,
+        descriptors: [BorrowedFd<'_>; 4],
+    ) -> Result<(Working, Refill), Failure> {
+        let begin = async {
+            for _ in 0..MOST_TRIES {
+                let Some((worker, refill)) = self.take(standing).await? else { continue };
+                let entry = self.roll.enter(standing, worker.kill()).map_err(Loss::failure)?;
+                match worker.work(order, begun, descriptors, entry).await {
+                    Ok(working) => return Ok((working, refill)),
+                    // It never had the whole order: another one may.
+                    Err(error) if is_gone(&error) => {}
+                    Err(error) => return Err(no_worker(&error)),
                 }
             }
-            Birth::NotForked(error) => {
-                let _ = idle.send(Err(io::Error::other(format!("no worker could be started: {error}"))));
+            Err(no_worker(&io::Error::other("workers end before they get an order; is there memory left?")))
+        };
+        tokio::select! {
+            begun = tokio::time::timeout(HANDING_OVER, begin) => {
+                begun.unwrap_or_else(|_| Err(no_worker(&io::Error::other("none took the order within a minute; is this machine overloaded?"))))
             }
+            loss = standing.killed() => Err(loss.failure()),
         }
     }
-}
 
-impl Drop for Refill<'_> {
-    fn drop(&mut self) {
-        // Where the zygote is gone, the next one to take a worker learns it.
-        let _ = send(self.0, &ForkRequest, &[]);
+    /// An idle worker; `None` where the zygote ended meanwhile.
+    async fn take(&self, standing: &Standing) -> Result<Option<(Worker, Refill)>, Failure> {
+        // Before a zygote is started that would end at once.
+        if let Some(loss) = standing.lost() {
+            return Err(loss.failure());
+        }
+        let crew = self.crew().map_err(|error| no_worker(&error))?;
+        crew.take().await.transpose().map_err(|error| no_worker(&error))
+    }
+
+    /// The crew at hand; a new one where there is none, or its zygote has ended or is about to, with a lease that lapsed.
+    fn crew(&self) -> io::Result<Arc<Crew>> {
+        let lapses = self.lease.as_ref().map_or(0, Deadline::lapses);
+        let mut crew = self.crew.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(crew) = crew.as_ref().filter(|crew| !crew.is_gone() && crew.lapses == lapses) {
+            return Ok(Arc::clone(crew));
+        }
+        *crew = None;
+        let started = Crew::start(self.idle, self.lease.as_ref())?;
+        *crew = Some(Arc::clone(&started));
+        Ok(started)
     }
 }
 
-// === impl Worker ===
-
-impl Worker {
-    /// Hands it its order, with the compiled module and the three streams. The guest's coming into being is timed from `begun`, in
-    /// microseconds of the monotonic clock.
-    pub(crate) fn work(self, order: &Order, begun: u64, descriptors: [BorrowedFd<'_>; 4]) -> io::Result<Working> {
-        send(&self.socket, &(order, begun), &descriptors)?;
-        let (sender, events) = mpsc::unbounded_channel();
-        let socket = self.socket;
-        std::thread::Builder::new().name("events".to_owned()).spawn(move || {
-            while let Ok(Some((event, _))) = receive::<Event>(socket.as_fd()) {
-                if sender.send(event).is_err() {
-                    break;
-                }
-            }
-        })?;
-        Ok(Working { events, kill: Kill(self.pidfd), exited: self.exited })
-    }
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::NotConnected)
 }
 
-// === impl Kill ===
-
-impl Kill {
-    pub(crate) fn now(&self) {
-        // Gone already is as good.
-        let _ = pidfd_send_signal(&*self.0, Signal::KILL);
-    }
+fn no_worker(error: &io::Error) -> Failure {
+    Failure::new(Reason::WorkerKilled, format!("failed to find a worker for the guest: {error}"))
 }

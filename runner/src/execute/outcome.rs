@@ -11,7 +11,7 @@ const TRAP: i32 = 134;
 const TIMEOUT: i32 = 124;
 const MEMORY: i32 = 137;
 
-pub(crate) fn outcome(stop: &Stop, status: ExitStatus, memory_bytes: u64) -> Outcome {
+pub(crate) fn outcome(stop: &Stop, status: Option<ExitStatus>, memory_bytes: u64) -> Outcome {
     match stop {
         Stop::Ended(ending) => ended(ending, memory_bytes),
         Stop::Deadline(limit) => {
@@ -22,6 +22,7 @@ pub(crate) fn outcome(stop: &Stop, status: ExitStatus, memory_bytes: u64) -> Out
         Stop::SetUpDeadline => {
             new(Reason::WorkerKilled, None, "the worker did not start its guest within a minute: is this machine overloaded?".to_owned())
         }
+        Stop::Lost(loss) => new(Reason::WorkerKilled, None, loss.failure().message),
         Stop::Gone => new(Reason::WorkerKilled, None, gone(status)),
     }
 }
@@ -56,7 +57,11 @@ fn trapped(trap: &str, backtrace: &[String]) -> String {
     if backtrace.is_empty() { trap.to_owned() } else { format!("{trap}; backtrace, innermost first: {}", backtrace.join(" < ")) }
 }
 
-fn gone(status: ExitStatus) -> String {
+/// A status that nobody has: the zygote ended first, and its workers with it.
+fn gone(status: Option<ExitStatus>) -> String {
+    let Some(status) = status else {
+        return "the worker ended with the process that it came from, most likely because this machine ran out of memory".to_owned();
+    };
     match status {
         ExitStatus::Signal(libc::SIGKILL) => {
             "the worker was killed from outside, most likely because this machine ran out of memory".to_owned()

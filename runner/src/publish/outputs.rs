@@ -15,7 +15,7 @@ use crate::fetch::s3::S3;
 use crate::mounts::OutputDirectory;
 use crate::task::Identity;
 
-/// Collects every output that holds a file, then publishes them, in the spec's order.
+/// Collects every output that holds a file, then publishes them, in the spec's order. Of one that holds none nothing is left.
 ///
 /// # Errors
 /// The first output that must not or could not be published, named. Of outputs one of which must not be published none is.
@@ -29,6 +29,9 @@ pub(crate) async fn publish(s3: &S3, identity: &Identity, outputs: &[OutputDirec
         let manifest = manifest.map_err(|failure| named(output, &failure))?;
         if !manifest.files.is_empty() {
             collected.push((output, manifest));
+        } else if std::fs::remove_dir(&output.directory).is_err() {
+            // It holds empty directories.
+            discard(std::slice::from_ref(output)).await;
         }
     }
     let mut results = Vec::new();

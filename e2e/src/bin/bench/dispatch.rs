@@ -12,6 +12,7 @@ use crds::reason::Reason;
 use crds::report::Report;
 use e2e::bench::{Figure, Promise, Row, Unit, milliseconds};
 use runner::fetch::FetchConfig;
+use runner::lease::Deadline;
 use runner::task::{Identity, LocalSources, Observer, Sink, Task};
 use runner::{Config, GuestLimits, Runner};
 
@@ -57,13 +58,15 @@ pub(super) fn figures(folder: &Path) -> anyhow::Result<Vec<Figure>> {
 
 pub(crate) fn machine(folder: &Path) -> anyhow::Result<Machine> {
     let runtime = runtime()?;
+    let lease = Deadline::new().context("no lease")?;
+    lease.extend_to(u64::MAX);
     let config = Config {
         cache_directory: folder.join("cache"),
         store_capacity_bytes: 1 << 30,
         fetch: FetchConfig::default(),
         limits: GuestLimits::default(),
         idle_workers: 2,
-        lease: None,
+        lease: Some(lease),
     };
     let runner = runtime.block_on(async { Runner::start(config) }).context("failed to start the runner")?;
     Ok(Machine { runtime, runner, outputs: folder.join("outputs") })

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::workers::Loss;
 
 fn ending(how: How, refused_bytes: Option<u64>) -> Stop {
     Stop::Ended(Ending {
@@ -40,12 +41,14 @@ fn every_ending_has_its_reason_and_exit_code() {
         (Stop::Cancelled, killed, Reason::Cancelled, None),
         (Stop::OutputTooLarge("o".to_owned()), killed, Reason::OutputTooLarge, None),
         (Stop::SetUpDeadline, killed, Reason::WorkerKilled, None),
+        (Stop::Lost(Loss::Killed), killed, Reason::WorkerKilled, None),
+        (Stop::Lost(Loss::Lapsed), ExitStatus::Code(1), Reason::WorkerKilled, None),
         (Stop::Gone, killed, Reason::WorkerKilled, None),
         (Stop::Gone, ExitStatus::Signal(libc::SIGSEGV), Reason::WorkerKilled, None),
         (Stop::Gone, ExitStatus::Code(3), Reason::WorkerKilled, None),
     ];
     for (stop, status, reason, exit_code) in rows {
-        let outcome = outcome(&stop, status, 1 << 20);
+        let outcome = outcome(&stop, Some(status), 1 << 20);
         assert_eq!((outcome.reason, outcome.exit_code), (reason, exit_code), "{stop:?}");
         assert_eq!(outcome.message.is_empty(), reason == Reason::Completed, "{stop:?}");
     }
@@ -53,6 +56,6 @@ fn every_ending_has_its_reason_and_exit_code() {
 
 #[test]
 fn a_refused_growth_names_the_limit_to_raise() {
-    let message = outcome(&ending(trapped("unreachable"), Some(2 << 20)), ExitStatus::Code(0), 1 << 20).message;
+    let message = outcome(&ending(trapped("unreachable"), Some(2 << 20)), Some(ExitStatus::Code(0)), 1 << 20).message;
     assert!(message.contains("resources.limits.memory (1048576 bytes)") && message.contains("2097152 bytes"), "{message}");
 }
