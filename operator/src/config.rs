@@ -13,6 +13,9 @@ pub struct Config {
     /// Namespace of the pool: its WasmNodes and Leases.
     #[arg(long, env = "POD_NAMESPACE", default_value = crds::names::SYSTEM_NAMESPACE)]
     pub namespace: String,
+    /// Namespaces whose jobs this operator carries out; may be repeated. Default: all. Two operators must not serve the same one.
+    #[arg(long = "serve-namespace", env = "SERVE_NAMESPACES", value_delimiter = ',')]
+    pub serve_namespaces: Vec<String>,
     /// Who holds the Lease: the pod's name or UID; must differ between processes. Default: drawn at random.
     #[arg(long, env = "POD_UID")]
     pub identity: Option<String>,

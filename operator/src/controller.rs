@@ -1,5 +1,6 @@
 //! The loop that joins the parts: events in, decisions, requests out. The only place that reads the clocks decisions are made by.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -79,13 +80,11 @@ async fn lead(
     let clock = Instant::now();
     let mut state = State::new(settings);
     take_over(&asking, &mut state, clock).await?;
-    let watches = [
-        tokio::spawn(watch::leases(asking.clone())),
-        tokio::spawn(watch::nodes(asking.clone())),
-        tokio::spawn(watch::jobs(asking.clone())),
-    ];
+    let served = served(config);
+    let mut watches = vec![tokio::spawn(watch::leases(asking.clone())), tokio::spawn(watch::nodes(asking.clone()))];
+    watches.extend(served.iter().map(|namespace| tokio::spawn(watch::jobs(asking.clone(), namespace.clone()))));
     let looping = async {
-        first_lists(&mut state, &mut incoming, clock).await?;
+        first_lists(&mut state, &mut incoming, served.len(), clock).await?;
         decide_forever(&asking, &mut state, &mut incoming, clock).await
     };
     let ended = tokio::select! {
@@ -115,12 +114,22 @@ async fn take_over(asking: &Asking, state: &mut State, clock: Instant) -> anyhow
     Ok(())
 }
 
+/// The namespaces of the jobs; `None` stands for all.
+fn served(config: &Config) -> BTreeSet<Option<Arc<str>>> {
+    match &config.serve_namespaces[..] {
+        [] => BTreeSet::from([None]),
+        some => some.iter().map(|namespace| Some(namespace.as_str().into())).collect(),
+    }
+}
+
 /// Takes in the lists of Leases, nodes and jobs; nothing is decided before (P8).
-async fn first_lists(state: &mut State, incoming: &mut mpsc::Receiver<Event>, clock: Instant) -> anyhow::Result<()> {
-    let (mut jobs, mut nodes, mut leases) = (false, false, false);
-    while !(jobs && nodes && leases) {
+async fn first_lists(state: &mut State, incoming: &mut mpsc::Receiver<Event>, served: usize, clock: Instant) -> anyhow::Result<()> {
+    let (mut jobs, mut nodes, mut leases) = (BTreeSet::new(), false, false);
+    while !(jobs.len() == served && nodes && leases) {
         let event = incoming.recv().await.context("the watches ended")?;
-        jobs |= matches!(event, Event::JobsListed { .. });
+        if let Event::JobsListed { namespace, .. } = &event {
+            jobs.insert(namespace.clone());
+        }
         nodes |= matches!(event, Event::NodesListed { .. });
         leases |= matches!(event, Event::LeasesListed { .. });
         state.observe(event, now(clock));

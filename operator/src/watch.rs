@@ -22,9 +22,13 @@ use crate::state::Event;
 /// How long one watch lasts at most: a connection that died silently is noticed after it (kube's default is 290 seconds).
 const WATCH_SECONDS: u32 = 30;
 
-/// Sends the events of all jobs until nobody listens.
-pub(crate) async fn jobs(asking: Asking) {
-    let api: Api<DeserializeGuard<WasmJob>> = Api::all(asking.client.clone());
+/// Sends the events of a namespace's jobs (`None`: of all jobs) until nobody listens.
+pub(crate) async fn jobs(asking: Asking, namespace: Option<Arc<str>>) {
+    let client = asking.client.clone();
+    let api: Api<DeserializeGuard<WasmJob>> = match &namespace {
+        Some(namespace) => Api::namespaced(client, namespace),
+        None => Api::all(client),
+    };
     let mut listed = BTreeSet::new();
     // An object by its name, since a deletion of one that cannot be read names nothing else.
     each(watcher(api, config()), asking.events.clone(), |event| match event {
@@ -40,7 +44,7 @@ pub(crate) async fn jobs(asking: Asking) {
             Job::observe(&job).ok().map(|job| Event::Job(Box::new(job)))
         }
         watcher::Event::Delete(guard) => guard.uid().map(|uid| Event::JobGone { uid: uid.into() }),
-        watcher::Event::InitDone => Some(Event::JobsListed { uids: std::mem::take(&mut listed) }),
+        watcher::Event::InitDone => Some(Event::JobsListed { namespace: namespace.clone(), uids: std::mem::take(&mut listed) }),
     })
     .await;
 }

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ fn leader(names: &[&str]) -> State {
         state.observe(Event::Lease { node: (*name).into(), lease: lease(1, name) }, at(0));
         state.observe(Event::Node { name: (*name).into(), object: Box::new(node(name, 1, json!({}), json!({}))) }, at(0));
     }
-    state.observe(Event::JobsListed { uids: Default::default() }, at(0));
+    state.observe(Event::JobsListed { namespace: None, uids: BTreeSet::new() }, at(0));
     state.begin();
     state
 }

@@ -21,8 +21,9 @@ pub enum Event {
     JobGone {
         uid: Arc<str>,
     },
-    /// The list is complete: these are all.
+    /// The list of a namespace (`None`: of all of them) is complete: these are all.
     JobsListed {
+        namespace: Option<Arc<str>>,
         uids: BTreeSet<Arc<str>>,
     },
     Node {
@@ -98,11 +99,11 @@ impl State {
         match event {
             Event::Job(job) => self.see_job(*job, false),
             Event::JobGone { uid } => self.forget_job(&uid),
-            Event::JobsListed { uids } => {
-                let vanished: Vec<_> = self.jobs.keys().filter(|uid| !uids.contains(*uid)).cloned().collect();
+            Event::JobsListed { namespace, uids } => {
+                let listed = |job: &&Job| namespace.as_ref().is_none_or(|namespace| *namespace == job.namespace);
+                let vanished = self.jobs.values().filter(listed).map(|job| &job.uid).filter(|uid| !uids.contains(*uid));
+                let vanished: Vec<_> = vanished.cloned().collect();
                 vanished.iter().for_each(|uid| self.forget_job(uid));
-                self.listed = true;
-                self.dirty.extend(self.work.keys().cloned());
             }
             Event::Node { name, object } => self.see_node(&name, *object, false, now),
             Event::NodeGone { name } => self.lose_object(&name),
@@ -131,6 +132,8 @@ impl State {
     /// All lists were taken in: from now on what has a live Lease and no object blocks (P14).
     pub fn begin(&mut self) {
         let unseen = |node: &Node| node.object.is_none() && node.lease.as_ref().is_some_and(|lease| !lease.holder.is_empty());
+        self.listed = true;
+        self.dirty.extend(self.work.keys().cloned());
         self.blockers = self.nodes.iter().filter(|(_, node)| unseen(node)).map(|(name, _)| name.clone()).collect();
     }
 
