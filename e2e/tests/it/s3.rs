@@ -116,6 +116,35 @@ async fn one_version_of_an_object_can_be_named() {
     }
 }
 
+/// One node, one store of bytes, tasks with accesses of their own: what one fetches, another that may not read it is not given, neither
+/// after it nor at the same time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_access_may_read_another_is_not_given() {
+    let minio = minio().await;
+    minio.create_bucket("closed").await.expect("created");
+    minio.put("closed", "in/secret", *b"secret").await.expect("stored");
+    let access = |keys| config(&minio, keys, FetchLimits::default()).s3;
+    let Setup { fetcher, _directory } = setup(&minio, None);
+    let reader_of_others = minio.reader_of(BUCKET).await.expect("a session");
+    let key = S3Source { bucket: "closed".to_owned(), key: Some("in/secret".to_owned()), ..S3Source::default() };
+    let prefix = S3Source { bucket: "closed".to_owned(), prefix: Some("in/".to_owned()), ..S3Source::default() };
+    let progress = Progress::default();
+    let fetch = async |fetcher: Fetcher, source| fetcher.tree(Source::S3(source), "in", None, &progress).await;
+    for source in [&key, &prefix] {
+        for round in ["before", "after"] {
+            let (owner, other, nobody) = tokio::join!(
+                fetch(fetcher.with_s3(access(Some(minio.keys()))), source),
+                fetch(fetcher.with_s3(access(Some(&reader_of_others))), source),
+                fetch(fetcher.clone(), source),
+            );
+            assert_eq!(read(&owner.expect(round).files[0].blob), b"secret", "{round}");
+            for refused in [other, nobody] {
+                assert_eq!(refused.expect_err("it may not read this").reason, Reason::CredentialDenied, "{round}");
+            }
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refusal_names_bucket_key_and_endpoint_and_what_to_do() {
     let minio = minio().await;

@@ -34,11 +34,28 @@ fn a_large_order_arrives_whole() {
 }
 
 #[test]
+fn frames_are_taken_off_as_they_become_whole() {
+    let events = [Event::Started, Event::Grew(7), Event::NetworkDenied("x".repeat(300))];
+    let sent: Vec<u8> = events.iter().flat_map(|event| frame(event).expect("small")).collect();
+    for step in [1, 3, 5, sent.len()] {
+        let (mut received, mut taken) = (Vec::new(), Vec::new());
+        for bytes in sent.chunks(step) {
+            received.extend_from_slice(bytes);
+            taken.extend(std::iter::from_fn(|| take_frame::<Event>(&mut received).expect("well formed")));
+        }
+        assert_eq!((taken.as_slice(), received.len()), (&events[..], 0), "{step} bytes at once");
+    }
+}
+
+#[test]
 fn what_is_no_frame_is_an_error_and_never_a_large_allocation() {
     let too_long = u32::try_from(LARGEST_FRAME + 1).expect("fits").to_le_bytes().to_vec();
     let garbage = [&4_u32.to_le_bytes()[..], b"oops"].concat();
     let unknown = [&8_u32.to_le_bytes()[..], br#""Dancer""#].concat();
     let torn = [&9_u32.to_le_bytes()[..], b"\"St"].concat();
+    for bytes in [&too_long, &garbage, &unknown] {
+        assert!(take_frame::<Event>(&mut bytes.clone()).is_err(), "{bytes:?}");
+    }
     for bytes in [too_long, garbage, unknown, torn, vec![1, 2]] {
         let (mut ours, theirs) = UnixStream::pair().expect("a pair");
         ours.write_all(&bytes).expect("written");

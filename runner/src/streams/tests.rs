@@ -3,17 +3,23 @@ use std::time::Duration;
 
 use super::*;
 
-/// What a guest that writes this leaves: the report, and what came through.
+/// What a guest that writes this leaves: the report, which is the same without a file, and what came through.
 async fn passed(cap: u64, writes: Vec<Vec<u8>>) -> (StreamReport, Vec<u8>) {
-    let sink = tempfile::NamedTempFile::new().unwrap();
-    let stream = Pipe::open().unwrap().copy(Sink::File(sink.reopen().unwrap()), cap).unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let report = reported(Sink::File(file.reopen().unwrap()), cap, writes.clone()).await;
+    assert_eq!(reported(Sink::Tail, cap, writes).await, report);
+    (report, std::fs::read(file.path()).unwrap())
+}
+
+async fn reported(sink: Sink, cap: u64, writes: Vec<Vec<u8>>) -> StreamReport {
+    let stream = Pipe::open().unwrap().copy(sink, cap).unwrap();
     let mut guest = File::from(stream.guest.try_clone().unwrap());
     let guest_side = std::thread::spawn(move || writes.iter().for_each(|bytes| guest.write_all(bytes).unwrap()));
     let report = tokio::time::timeout(Duration::from_mins(1), async {
         tokio::task::spawn_blocking(|| guest_side.join().unwrap()).await.unwrap();
         stream.finish().await
     });
-    (report.await.expect("nobody waits for a reader"), std::fs::read(sink.path()).unwrap())
+    report.await.expect("nobody waits for a reader")
 }
 
 fn report(tail: &str, bytes: u64, truncated: bool) -> StreamReport {
