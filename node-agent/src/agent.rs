@@ -49,7 +49,7 @@ pub(crate) struct Agent {
 
 /// Why the agent cannot run.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     #[error("unable to listen for signals")]
     Signals(#[source] std::io::Error),
     #[error("unable to use the state directory {path:?}")]
@@ -189,13 +189,13 @@ impl Agent {
                 return Ok(Ending::Drained);
             }
         };
-        let runner = Runner::start(self.runner_config(deadline)).map_err(Error::Runner)?;
+        let runner = Runner::start(self.runner_config(deadline.clone())).map_err(Error::Runner)?;
         let means = Arc::new(self.means(runner));
         let (listener, observed) = mpsc::channel(16);
         let watching = Api::namespaced(self.clients.watch.clone(), &self.config.namespace);
         let watching = tokio::spawn(watch(watching, self.config.node_name.clone(), listener));
         info!(node = self.config.node_name, "registered");
-        let ending = Term::new(self, means, first, unseen).run(keeper, observed, stop).await;
+        let ending = Term::new(self, means, deadline, first, unseen).run(keeper, observed, stop).await;
         watching.abort();
         Ok(ending)
     }

@@ -35,7 +35,7 @@ pub(crate) enum CallError {
 
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     #[error("unable to read the kubeconfig")]
     Kubeconfig(#[source] kube::config::KubeconfigError),
     #[error("unable to find the API server as a pod; outside of a cluster, give --kubeconfig")]

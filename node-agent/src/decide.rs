@@ -1,6 +1,6 @@
 //! What to do about the entries of this node's `WasmNode`: pure, with the time passed in. Nothing here waits, reads or writes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crds::node::{Assignment, AssignmentReport, EndedReport, ReportStage};
@@ -111,9 +111,8 @@ pub fn decide(now: Instant, situation: &Situation<'_>, has_ended: impl Fn(&str) 
     for (id, attempt) in situation.attempts.iter().filter(|(id, _)| !situation.entries.contains_key(*id)) {
         actions.extend(attempt.without_entry(id, now));
     }
-    let ending: Vec<String> =
-        actions.iter().filter_map(|action| matches!(action, Action::End { id, .. }).then(|| action.id().to_owned())).collect();
-    let going_on = situation.attempts.iter().filter(|(id, _)| !ending.contains(id));
+    let ending: BTreeSet<String> = actions.iter().filter_map(Action::ends).collect();
+    let going_on = situation.attempts.iter().filter(|(id, _)| !ending.contains(*id));
     match situation.drain {
         Drain::No => actions.extend(room.admit(going_on)),
         Drain::Waiting => {
@@ -252,14 +251,11 @@ impl Attempt {
 // === impl Action ===
 
 impl Action {
-    fn id(&self) -> &str {
+    /// The entry that it ends.
+    fn ends(&self) -> Option<String> {
         match self {
-            Self::Begin { id, .. }
-            | Self::Answer { id }
-            | Self::Decline { id, .. }
-            | Self::Admit { id }
-            | Self::End { id, .. }
-            | Self::Forget { id } => id,
+            Self::End { id, .. } => Some(id.clone()),
+            Self::Begin { .. } | Self::Answer { .. } | Self::Decline { .. } | Self::Admit { .. } | Self::Forget { .. } => None,
         }
     }
 }

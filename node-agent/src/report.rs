@@ -93,13 +93,7 @@ fn wish(attempt: &Attempt, now: Instant) -> Option<Wish<'_>> {
 
 /// The next write; `None`: there is nothing to write now. `removing` is since when removals alone have waited; `until` how long they
 /// go on waiting.
-pub fn next(
-    mirror: &Mirror,
-    wanted: &Wanted<'_>,
-    refusals: &mut Refusals,
-    removing: &mut Option<Instant>,
-    now: Instant,
-) -> Option<Batch> {
+pub fn next(mirror: &Mirror, wanted: &Wanted<'_>, refusals: &mut Refusals, removing: &mut Option<Instant>, now: Instant) -> Option<Batch> {
     if refusals.pauses(now) {
         return None;
     }

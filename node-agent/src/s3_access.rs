@@ -46,7 +46,7 @@ struct Read {
 
 /// Why the file says nothing.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     #[error("unable to read the S3 credentials {path:?}")]
     Read {
         path: PathBuf,

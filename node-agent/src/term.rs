@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use crds::node::{Assignment, AssignmentReport, NodeResources, WasmNode};
 use jiff::Timestamp;
 use kube::Api;
+use runner::lease::Deadline;
 use runner::task::Observer;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
@@ -20,7 +21,7 @@ use tracing::{info, warn};
 
 use crate::agent::Agent;
 use crate::attempt::{Asks, Means};
-use crate::decide::{Attempts, Drain, found, next_look};
+use crate::decide::{Attempt, Attempts, Drain, found, next_look};
 use crate::drain::Stop;
 use crate::lease::Lost;
 use crate::report::{Mirror, Refusals, removals_due};
@@ -48,6 +49,7 @@ pub(crate) enum Ending {
 pub(crate) struct Term<'a> {
     agent: &'a Agent,
     means: Arc<Means>,
+    deadline: Deadline,
     api: Api<WasmNode>,
     /// The newest spec that was seen.
     entries: BTreeMap<String, Assignment>,
@@ -85,7 +87,7 @@ const LAST_REPORTS: Duration = Duration::from_secs(8);
 
 impl<'a> Term<'a> {
     /// Of the first read (P12). `unseen` are reports from before the object was made.
-    pub(crate) fn new(agent: &'a Agent, means: Arc<Means>, first: WasmNode, unseen: Attempts) -> Self {
+    pub(crate) fn new(agent: &'a Agent, means: Arc<Means>, deadline: Deadline, first: WasmNode, unseen: Attempts) -> Self {
         let (asking, asks) = mpsc::unbounded_channel();
         let status = first.status.as_ref();
         let reports = status.map(|status| &status.reports).cloned().unwrap_or_default();
@@ -108,6 +110,7 @@ impl<'a> Term<'a> {
             api: Api::namespaced(agent.clients.node.clone(), &agent.config.namespace),
             agent,
             means,
+            deadline,
             mirror: Mirror::of(&first),
             entries,
             seen,
@@ -127,10 +130,14 @@ impl<'a> Term<'a> {
         }
     }
 
-    /// Works until the term ends. Nothing of it runs on when this returns, but for guests that are being killed.
+    /// Works until the term ends. Nothing of it runs on when this returns.
     pub(crate) async fn run(mut self, mut keeper: JoinHandle<Lost>, mut observed: mpsc::Receiver<Observed>, stop: &mut Stop) -> Ending {
         let ending = loop {
             self.agent.health.went_round();
+            // P10: from now on others may run what ran here, so nothing that is learned of it counts.
+            if self.deadline.passed() {
+                break Ending::Lost(Lost::Lapsed);
+            }
             let now = Instant::now();
             self.act(now);
             self.tell(now);
@@ -160,8 +167,26 @@ impl<'a> Term<'a> {
         };
         keeper.abort();
         self.agent.health.waits();
-        self.tasks.shutdown().await;
+        self.end_all().await;
         ending
+    }
+
+    /// P14, P10: returns when no worker of this term is left.
+    async fn end_all(&mut self) {
+        self.means.runner.kill_all();
+        // What has not begun is left where it stands.
+        self.handles.retain(|id, handle| {
+            let has_begun = self.attempts.get(id).is_some_and(Attempt::has_begun);
+            if !has_begun {
+                handle.abort.abort();
+            }
+            has_begun
+        });
+        let gone = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(self.agent.config.timings.kill, gone).await.is_err() {
+            warn!(left = self.tasks.len(), "killing takes longer than it may");
+        }
+        self.tasks.shutdown().await;
     }
 
     /// What a watch told.

@@ -10,10 +10,10 @@ fn of(flags: &[&str]) -> Result<Config, Error> {
 
 #[test]
 fn flags_become_numbers() {
-    let config = of(&["--memory", "3Gi", "--cpu", "1500m", "--slots", "8", "--default-memory", "64Mi", "--fence-seconds", "0.5"]);
+    let config = of(&["--memory", "3Gi", "--cpu", "1500m", "--slots", "8", "--default-memory", "64Mi", "--fence-seconds", "8.5"]);
     let config = config.expect("they are good");
     assert_eq!((config.memory_bytes, config.millicores, config.slots), (3 << 30, 1500, 8));
-    assert_eq!((config.default_memory_bytes, config.timings.fence.as_millis()), (64 << 20, 500));
+    assert_eq!((config.default_memory_bytes, config.timings.fence.as_millis()), (64 << 20, 8500));
     assert_eq!((config.namespace.as_str(), config.default_timeout), ("wasmjob-system", None));
 }
 
@@ -23,7 +23,7 @@ fn what_cannot_work_is_refused() {
         (&["--fence-seconds", "28"], "must be less than"),
         (&["--renew-seconds", "20"], "must be less than"),
         (&["--memory", "much"], "--memory"),
-        (&["--cpu", "-1"], "--cpu"),
+        (&["--cpu=-1"], "--cpu"),
         (&["--memory", "1Gi"], "--default-memory is more than --memory"),
         (&["--kept-outputs", "1e99"], "--kept-outputs"),
     ];
