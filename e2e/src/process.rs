@@ -26,9 +26,9 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts the program with its output in `log`.
+    /// Starts the program with its output in `log`, after what an earlier one said there.
     pub(crate) fn start(name: &str, mut command: Command, log: &Path) -> anyhow::Result<Self> {
-        let out = File::create(log).with_context(|| format!("failed to create {}", log.display()))?;
+        let out = File::options().create(true).append(true).open(log).with_context(|| format!("failed to create {}", log.display()))?;
         let err = out.try_clone().context("failed to share the log")?;
         command.stdin(Stdio::null()).stdout(out).stderr(err);
         let child = spawn(command).with_context(|| format!("failed to start {name}"))?;

@@ -3,6 +3,7 @@
 
 mod bench;
 mod check;
+mod cluster;
 mod components;
 mod config;
 mod deny;
@@ -43,6 +44,13 @@ enum Verb {
         /// Only these; all of them if none is named.
         names: Vec<String>,
     },
+    /// Start (`up`) or stop (`down`) a Kubernetes control plane on loopback with the operator and agents.
+    #[command(disable_help_flag = true)]
+    Cluster {
+        /// Handed to the program: `up [--agents N] [--kubeconfig FILE] [--with-stores]` or `down`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Licences, banned crates, sources and advisories, with cargo-deny (must be installed; not part of `test`).
     Deny,
     /// Install what is needed and run everything that must pass.
@@ -72,6 +80,7 @@ fn run_verb(verb: Verb) -> anyhow::Result<()> {
         Verb::Check => check::check(),
         Verb::Guests(options) => guests::build(options).map(drop),
         Verb::Components { names } => components::components(&names),
+        Verb::Cluster { arguments } => cluster::cluster(&arguments),
         Verb::Deny => deny::deny(),
         Verb::Test => test::test(),
         Verb::Bench { arguments } => bench::bench(&arguments),

@@ -9,7 +9,7 @@ use kube::api::{ListParams, PostParams};
 use kube::{Api, Client};
 use serde_json::json;
 
-use super::{Cluster, bounded, checkout, client_of, programs, wait_until};
+use super::{Cluster, bounded, checkout, client_of, get, programs, wait_until};
 
 /// How kubectl ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl Cluster {
             self.apply_file(&file)?;
         }
         let client = self.client().await?;
-        wait_until(Vec::new(), "the definitions of kinds", async || established(&client).await.unwrap_or(false)).await?;
+        wait_until(Vec::new(), "the definitions of kinds", async || served(&client).await.unwrap_or(false)).await?;
         self.apply_file(&checkout("manifests/rbac.yaml"))?;
         let stranger = self.stranger().await?;
         wait_until(Vec::new(), "the policies", async || refused(&stranger).await).await
@@ -98,14 +98,21 @@ pub(crate) fn crd_files() -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-async fn established(client: &Client) -> anyhow::Result<bool> {
+/// Whether every definition is established and its objects can be listed: the first requests may still find their storage
+/// initialising.
+async fn served(client: &Client) -> anyhow::Result<bool> {
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
     let listed = bounded(definitions.list(&ListParams::default())).await?;
-    let is = |definition: &CustomResourceDefinition| {
+    for definition in &listed.items {
         let conditions = definition.status.iter().flat_map(|status| status.conditions.iter().flatten());
-        conditions.into_iter().any(|condition| condition.type_ == "Established" && condition.status == "True")
-    };
-    Ok(!listed.items.is_empty() && listed.items.iter().all(is))
+        let established = conditions.into_iter().any(|condition| condition.type_ == "Established" && condition.status == "True");
+        let version = definition.spec.versions.iter().find(|version| version.served).context("a definition has a version")?;
+        let path = format!("/apis/{}/{}/{}?limit=1", definition.spec.group, version.name, definition.spec.names.plural);
+        if !established || get(client, &path).await.is_err() {
+            return Ok(false);
+        }
+    }
+    Ok(!listed.items.is_empty())
 }
 
 async fn refused(stranger: &Client) -> bool {

@@ -117,8 +117,13 @@ impl Cluster {
         let made = bounded(pods.create(&PostParams::default(), &pod)).await.context("failed to create a pod")?;
         let name = made.metadata.name.context("a created pod has a name")?;
         let uid = made.metadata.uid.context("a created pod has a UID")?;
-        let ready = json!([{ "type": "Ready", "status": "True" }]);
-        patch(&pods, &name, Some("status"), json!({ "status": { "phase": "Running", "conditions": ready } })).await?;
+        let conditions = json!([{ "type": "Ready", "status": "True" }, { "type": "ContainersReady", "status": "True" }]);
+        let container = json!({
+            "name": "only", "image": "none.invalid/none", "imageID": "none", "restartCount": 0, "ready": true, "started": true,
+            "state": { "running": {} },
+        });
+        let status = json!({ "phase": "Running", "conditions": conditions, "containerStatuses": [container] });
+        patch(&pods, &name, Some("status"), json!({ "status": status })).await?;
         Ok(BoundPod { name, uid, node: node.to_owned() })
     }
 

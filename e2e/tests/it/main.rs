@@ -4,6 +4,7 @@
 
 mod bad_sources;
 mod cluster;
+mod cluster_up;
 mod components;
 mod examples;
 mod ipfs;
