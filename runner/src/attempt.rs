@@ -130,9 +130,9 @@ async fn arrive(runner: &Runner, fetcher: &Fetcher, task: &Task, ledger: &mut Le
     let fuel = task.what.wasm_limits.as_ref().is_some_and(|limits| limits.fuel.is_some());
     let module = async {
         let module = sources::module(fetcher, task).await?;
-        let fetched = begun.elapsed();
+        let here = begun.elapsed();
         let prepared = runner.compiled().prepare(fetcher.store(), &module, fuel).await?;
-        Ok::<_, Failure>((module, prepared, fetched, begun.elapsed().saturating_sub(fetched)))
+        Ok::<_, Failure>((module, prepared, here, begun.elapsed().saturating_sub(here)))
     };
     let inputs = async {
         let trees = sources::inputs(fetcher, task).await?;

@@ -202,10 +202,9 @@ impl Fetcher {
             },
             Source::S3(s3) => s3.key.as_deref().and_then(path::file_name),
             Source::Ipfs(ipfs) => ipfs.path.as_deref().and_then(|path| path::file_name(path.trim_end_matches('/'))),
-            // At hand, and compared with its digest each time: what else has that digest is not what was given.
-            Source::Inline(_) => return Ok(None),
-            // What it holds is known to who reads it, and here nobody does.
-            Source::ConfigMap(_) => return Ok(None),
+            // At hand, and compared with its digest each time: what else has that digest is not what was given. What a ConfigMap holds is
+            // known to who reads it, and here nobody does.
+            Source::Inline(_) | Source::ConfigMap(_) => return Ok(None),
         };
         let store = self.shared.store.clone();
         // A look may mean to hash the file again.

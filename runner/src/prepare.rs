@@ -131,15 +131,12 @@ impl CompiledModules {
         if !fuel {
             return Ok(self.directory.join(&self.plain));
         }
-        let fuelled = match self.fuelled.get() {
-            Some(fuelled) => fuelled,
-            None => {
-                let made = name(true)
-                    .map_err(|error| Failure::new(Reason::WorkerKilled, format!("failed to set up an engine that counts fuel: {error}")))?;
-                self.fuelled.get_or_init(|| made)
-            }
-        };
-        Ok(self.directory.join(fuelled))
+        if let Some(fuelled) = self.fuelled.get() {
+            return Ok(self.directory.join(fuelled));
+        }
+        let fuelled = name(true)
+            .map_err(|error| Failure::new(Reason::WorkerKilled, format!("failed to set up an engine that counts fuel: {error}")))?;
+        Ok(self.directory.join(self.fuelled.get_or_init(|| fuelled)))
     }
 }
 

@@ -74,7 +74,7 @@ impl Workers {
         begun: u64,
         descriptors: [BorrowedFd<'_>; 4],
     ) -> Result<(Working, Refill), Failure> {
-        let begin = async {
+        let hand_over = async {
             for _ in 0..MOST_TRIES {
                 let Some((worker, refill)) = self.take(standing).await? else { continue };
                 let entry = self.roll.enter(standing, worker.kill()).map_err(Loss::failure)?;
@@ -88,7 +88,7 @@ impl Workers {
             Err(no_worker(&io::Error::other("workers end before they get an order; is there memory left?")))
         };
         tokio::select! {
-            begun = tokio::time::timeout(HANDING_OVER, begin) => {
+            begun = tokio::time::timeout(HANDING_OVER, hand_over) => {
                 begun.unwrap_or_else(|_| Err(no_worker(&io::Error::other("none took the order within a minute; is this machine overloaded?"))))
             }
             loss = standing.killed() => Err(loss.failure()),

@@ -26,8 +26,8 @@ pub(crate) async fn module(fetcher: &Fetcher, task: &Task) -> Result<Blob, Failu
         return blocking(move || import(&store, &path, digest.as_ref(), limit, "the module")).await;
     }
     let source = task.what.module.source().ok_or_else(|| no_source("spec.module"))?;
-    let fetched = fetcher.file(source, task.what.module.digest.as_ref(), limit, &task.observer.progress).await;
-    fetched.map(|fetched| fetched.blob).map_err(|failure| named("spec.module", failure))
+    let module = fetcher.file(source, task.what.module.digest.as_ref(), limit, &task.observer.progress).await;
+    module.map(|module| module.blob).map_err(|failure| named("spec.module", failure))
 }
 
 /// The inputs' trees, in the spec's order, fetched side by side.

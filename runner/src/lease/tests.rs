@@ -52,7 +52,7 @@ fn only_the_one_who_made_it_can_move_it() {
     let watched = watched(&deadline);
     let write = |mut file: File| file.write(&[0xff; 8]).map(drop);
     let again = || File::options().read(true).write(true).open(format!("/proc/self/fd/{}", memory.as_raw_fd()));
-    let page = watched.page.term() as *const Term as *mut _;
+    let page = std::ptr::from_ref(watched.page.term()).cast_mut().cast();
     let tries: [(&str, std::io::Result<()>); 5] = [
         ("write", memory.try_clone().map(File::from).and_then(write)),
         ("write, opened anew", again().and_then(write)),

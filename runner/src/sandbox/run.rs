@@ -86,13 +86,13 @@ pub(crate) async fn run(given: Given<'_>, tell: impl Fn(Event) + Clone + Send + 
 }
 
 /// A store with everything that bounds its guest.
-fn store<W: 'static>(engine: &Engine, order: &Order, state: State<W>) -> Result<Store<State<W>>, Ending> {
+fn store<W: 'static>(engine: &Engine, order: &Order, state: State<W>) -> Result<Store<State<W>>, Box<Ending>> {
     let mut store = Store::new(engine, state);
     store.limiter(|state| &mut state.ledger.limiter);
     store.set_hostcall_fuel(HOSTCALL_FUEL);
     match order.limits.fuel.map_or(Ok(()), |fuel| store.set_fuel(fuel)) {
         Ok(()) => Ok(store),
-        Err(error) => Err(never_ran(&store.data().ledger, &error)),
+        Err(error) => Err(Box::new(never_ran(&store.data().ledger, &error))),
     }
 }
 

@@ -92,13 +92,15 @@ fn is_stopped(process: u32) -> bool {
     stat(process).is_some_and(|(state, _)| state == 'T')
 }
 
+/// Picks of a zygote and its workers.
+type Stopped = fn(u32, &[u32]) -> Vec<u32>;
+
 /// What is stopped besides the supervisor, so that each of those that watch is alone with it once.
 #[test]
 fn what_a_stopped_supervisor_started_ends_with_its_lease() {
     if is_alone() {
         return tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(supervise());
     }
-    type Stopped = fn(u32, &[u32]) -> Vec<u32>;
     let rows: [(&str, Stopped); 3] =
         [("nothing", |_, _| vec![]), ("the zygote", |zygote, _| vec![zygote]), ("the workers", |_, workers| workers.to_vec())];
     std::thread::scope(|scope| {
@@ -114,7 +116,7 @@ fn check(what: &str, stopped: impl Fn(u32, &[u32]) -> Vec<u32>) {
     let (zygote, workers) = supervisor.crew();
     supervisor.says("outlived");
     assert_eq!(supervisor.crew(), (zygote, workers.clone()), "{what}: renewed in time, all live on");
-    workers.iter().for_each(|worker| sees_and_cannot_write(*worker));
+    workers.iter().copied().for_each(sees_and_cannot_write);
 
     supervisor.also_stopped = stopped(zygote, &workers);
     for process in supervisor.also_stopped.iter().chain([&supervisor.process.id()]) {

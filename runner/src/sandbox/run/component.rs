@@ -50,7 +50,7 @@ pub(super) async fn run(given: Given<'_>, ledger: Ledger, tell: impl Fn(Event)) 
     table.set_max_capacity(MOST_RESOURCES);
     let mut store = match store(&host.engine, order, State { wasi: Resources { wasi, table }, ledger }) {
         Ok(store) => store,
-        Err(never_ran) => return never_ran,
+        Err(never_ran) => return *never_ran,
     };
     let mut watch = Watch { begun, instantiated: None };
     tell(Event::Started);

@@ -36,7 +36,7 @@ pub(super) async fn run(given: Given<'_>, ledger: Ledger, tell: impl Fn(Event)) 
     };
     let mut store = match store(&host.engine, order, State { wasi: wasi.build_p1(), ledger }) {
         Ok(store) => store,
-        Err(never_ran) => return never_ran,
+        Err(never_ran) => return *never_ran,
     };
     let mut watch = Watch { begun, instantiated: None };
     tell(Event::Started);
