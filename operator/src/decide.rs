@@ -12,7 +12,7 @@ mod step;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::action::{Action, StatusWrite};
+use crate::action::{Action, NodeWrite, StatusWrite};
 use crate::observe::Job;
 use crate::state::{Now, State};
 
@@ -31,7 +31,32 @@ pub fn decide(state: &mut State, now: Now) -> Vec<Action> {
     }
     queue::place_waiting(state, now, &mut actions);
     nodes::flush(state, now, &mut actions);
+    actions.iter().for_each(|action| remember_floor(state, action));
     actions
+}
+
+/// What is known of an object when it is asked for: the answer is never older (P15).
+fn remember_floor(state: &mut State, action: &Action) {
+    match action {
+        Action::WriteNode(NodeWrite { node, .. }) | Action::Adopt { node } => {
+            if let Some(node) = state.nodes.get_mut(node) {
+                node.floor = node.object.as_ref().map_or(0, |object| object.resource_version);
+            }
+        }
+        Action::GetLease { node } => {
+            if let Some(node) = state.nodes.get_mut(node) {
+                node.lease_floor = node.lease.as_ref().map_or(0, |lease| lease.resource_version);
+            }
+        }
+        Action::WriteStatus(StatusWrite { uid, .. })
+        | Action::GetJob { uid, .. }
+        | Action::Follow { uid, .. }
+        | Action::DeleteJob { uid, .. } => {
+            let known = state.jobs.get(uid).map_or(0, |job| job.resource_version);
+            state.floors.insert(uid.clone(), known);
+        }
+        Action::StartAgain { .. } => {}
+    }
 }
 
 /// When to decide again although nothing happens: so long from now.

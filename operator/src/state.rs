@@ -3,7 +3,7 @@
 //! Fed with events, asked by `decide`. Knows no client and no clock. Nothing in it would be missed after a restart: it is made again from
 //! what the API server holds.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub struct Settings {
 }
 
 /// A node.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Node {
     pub(crate) object: Option<NodeObject>,
     /// Entries of an object that vanished or was replaced: they count as running (P14).
@@ -48,6 +48,9 @@ pub(crate) struct Node {
     pub(crate) lease_since: Duration,
     /// A live look at the Lease is under way.
     pub(crate) asked: bool,
+    /// Versions of object and Lease that were known when the newest question was asked: an answer is never older (P15).
+    pub(crate) floor: u64,
+    pub(crate) lease_floor: u64,
     /// The Lease's version at which the node was given up.
     pub(crate) given_up: Option<u64>,
     pub(crate) adopting: bool,
@@ -61,41 +64,43 @@ pub(crate) struct Node {
 }
 
 /// A job that no node can take.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Stuck {
     pub(crate) since: Timestamp,
     pub(crate) created: Timestamp,
 }
 
-/// The whole of it.
-#[derive(Debug)]
+/// The whole of it. Ordered throughout: what was seen in one order is decided in one order, so that a schedule can be replayed.
+#[derive(Clone, Debug)]
 pub struct State {
     pub(crate) settings: Settings,
-    pub(crate) jobs: HashMap<Arc<str>, Job>,
+    pub(crate) jobs: BTreeMap<Arc<str>, Job>,
     pub(crate) nodes: BTreeMap<Arc<str>, Node>,
     /// By job UID: where its entries lie.
-    pub(crate) work: HashMap<Arc<str>, BTreeSet<(Arc<str>, Arc<str>)>>,
+    pub(crate) work: BTreeMap<Arc<str>, BTreeSet<(Arc<str>, Arc<str>)>>,
     /// Jobs to look at.
     pub(crate) dirty: BTreeSet<Arc<str>>,
     /// Jobs that wait for a node, oldest first.
     pub(crate) queue: BTreeSet<(Timestamp, Arc<str>)>,
-    pub(crate) stuck: HashMap<Arc<str>, Stuck>,
+    pub(crate) stuck: BTreeMap<Arc<str>, Stuck>,
     /// Jobs to look at when their time comes.
     pub(crate) timers: BTreeSet<(Timestamp, Arc<str>)>,
-    pub(crate) timer_of: HashMap<Arc<str>, Timestamp>,
+    pub(crate) timer_of: BTreeMap<Arc<str>, Timestamp>,
     /// Jobs whose status is being written.
-    pub(crate) writing: HashSet<Arc<str>>,
+    pub(crate) writing: BTreeSet<Arc<str>>,
     /// Jobs whose entry is in a node's pending or running write.
-    pub(crate) placing: HashSet<Arc<str>>,
+    pub(crate) placing: BTreeSet<Arc<str>>,
     /// Jobs whose last status was refused as it was: the next one is as small as can be (P13).
-    pub(crate) shrink: HashSet<Arc<str>>,
+    pub(crate) shrink: BTreeSet<Arc<str>>,
     /// Jobs of which no assignment is taken by the API server, and why (P13).
-    pub(crate) refused: HashMap<Arc<str>, String>,
+    pub(crate) refused: BTreeMap<Arc<str>, String>,
     /// Nodes that refused a job, until when.
-    pub(crate) avoid: HashMap<Arc<str>, Vec<(Arc<str>, Timestamp)>>,
+    pub(crate) avoid: BTreeMap<Arc<str>, Vec<(Arc<str>, Timestamp)>>,
     /// UIDs of jobs that a live look said are gone; and those being looked at.
-    pub(crate) gone: HashSet<Arc<str>>,
-    pub(crate) asked: HashSet<Arc<str>>,
+    pub(crate) gone: BTreeSet<Arc<str>>,
+    pub(crate) asked: BTreeSet<Arc<str>>,
+    /// By UID: the version of the job that was known when the newest question about it was asked.
+    pub(crate) floors: BTreeMap<Arc<str>, u64>,
     /// All jobs are in view.
     pub(crate) listed: bool,
     /// Nodes with a live Lease and without an object, from before we led: they may run anything (P14).
@@ -112,21 +117,22 @@ impl State {
     pub fn new(settings: Settings) -> Self {
         Self {
             settings,
-            jobs: HashMap::new(),
+            jobs: BTreeMap::new(),
             nodes: BTreeMap::new(),
-            work: HashMap::new(),
+            work: BTreeMap::new(),
             dirty: BTreeSet::new(),
             queue: BTreeSet::new(),
-            stuck: HashMap::new(),
+            stuck: BTreeMap::new(),
             timers: BTreeSet::new(),
-            timer_of: HashMap::new(),
-            writing: HashSet::new(),
-            placing: HashSet::new(),
-            shrink: HashSet::new(),
-            refused: HashMap::new(),
-            avoid: HashMap::new(),
-            gone: HashSet::new(),
-            asked: HashSet::new(),
+            timer_of: BTreeMap::new(),
+            writing: BTreeSet::new(),
+            placing: BTreeSet::new(),
+            shrink: BTreeSet::new(),
+            refused: BTreeMap::new(),
+            avoid: BTreeMap::new(),
+            gone: BTreeSet::new(),
+            asked: BTreeSet::new(),
+            floors: BTreeMap::new(),
             listed: false,
             blockers: BTreeSet::new(),
             brake_since: None,

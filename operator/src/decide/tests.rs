@@ -8,7 +8,7 @@ use super::decide;
 use crate::action::Action;
 use crate::fixtures::{FENCE, assignment, job, node, second};
 use crate::observe::{Job, LeaseSeen};
-use crate::state::{Event, NodeOutcome, Now, Settings, State};
+use crate::state::{Event, NodeOutcome, Now, Settings, State, StatusOutcome};
 
 const LOST_AFTER: Duration = Duration::from_secs(30);
 
@@ -168,12 +168,35 @@ fn what_a_vanished_object_held_counts_as_running_until_another_is_there() {
 fn a_version_that_goes_back_means_a_restored_backup() {
     let mut state = leader(&["n1"]);
     let mut carve = named("a", 0);
+    carve.policy.cancel = true;
     see(&mut state, &carve, at(1));
     carve.resource_version = 40;
     see(&mut state, &carve, at(1));
-    assert_eq!(given(&decide(&mut state, at(1))).len(), 1, "a late event of a watch is only ignored");
-    state.observe(Event::JobRead { uid: carve.uid.clone(), job: Some(Box::new(carve)) }, at(1));
-    assert!(matches!(&decide(&mut state, at(1))[..], [Action::StartAgain { .. }]), "a live answer is not (P15)");
+    let actions = decide(&mut state, at(1));
+    assert!(matches!(&actions[..], [Action::WriteStatus(_)]), "a late event of a watch is only ignored: {actions:?}");
+    let outcome = StatusOutcome::Stale(Some(Box::new(carve.clone())));
+    state.observe(Event::StatusWritten { uid: carve.uid.clone(), outcome }, at(1));
+    assert!(
+        matches!(&decide(&mut state, at(1))[..], [Action::StartAgain { .. }]),
+        "an answer that is older than the question is not (P15)"
+    );
+}
+
+/// The answer to a write and the watch come on two connections.
+#[test]
+fn an_answer_that_a_watch_has_overtaken_is_only_ignored() {
+    let mut state = leader(&["n1"]);
+    let carve = named("a", 0);
+    see(&mut state, &carve, at(1));
+    assert_eq!(given(&decide(&mut state, at(1))).len(), 1);
+    let id = "uid-a-1-0-1";
+    let assigned = json!({ id: assignment(&carve, 1, FENCE) });
+    let report = json!({ id: { "fence": FENCE, "stage": "Ended", "ended": { "reason": "Completed", "finishTime": second(5) } } });
+    state.observe(Event::Node { name: "n1".into(), object: Box::new(node("n1", 3, assigned.clone(), report)) }, at(1));
+    let written = NodeOutcome::Written(Box::new(node("n1", 2, assigned, json!({}))));
+    state.observe(Event::NodeWritten { node: "n1".into(), outcome: written }, at(1));
+    let actions = decide(&mut state, at(1));
+    assert!(matches!(&actions[..], [Action::WriteStatus(_)]), "{actions:?}");
 }
 
 #[test]

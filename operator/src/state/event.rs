@@ -97,7 +97,7 @@ impl State {
     /// Takes in what happened.
     pub fn observe(&mut self, event: Event, now: Now) {
         match event {
-            Event::Job(job) => self.see_job(*job, false),
+            Event::Job(job) => self.see_job(*job, 0),
             Event::JobGone { uid } => self.forget_job(&uid),
             Event::JobsListed { namespace, uids } => {
                 let listed = |job: &&Job| namespace.as_ref().is_none_or(|namespace| *namespace == job.namespace);
@@ -105,7 +105,7 @@ impl State {
                 let vanished: Vec<_> = vanished.cloned().collect();
                 vanished.iter().for_each(|uid| self.forget_job(uid));
             }
-            Event::Node { name, object } => self.see_node(&name, *object, false, now),
+            Event::Node { name, object } => self.see_node(&name, *object, 0, now),
             Event::NodeGone { name } => self.lose_object(&name),
             Event::NodesListed { names } => {
                 let vanished: Vec<_> = self.nodes.keys().filter(|name| !names.contains(*name)).cloned().collect();
@@ -137,11 +137,11 @@ impl State {
         self.blockers = self.nodes.iter().filter(|(_, node)| unseen(node)).map(|(name, _)| name.clone()).collect();
     }
 
-    fn see_job(&mut self, job: Job, live: bool) {
+    fn see_job(&mut self, job: Job, floor: u64) {
         let uid = job.uid.clone();
         if let Some(known) = self.jobs.get(&uid) {
             if known.resource_version > job.resource_version {
-                if live {
+                if job.resource_version < floor {
                     self.impossible = Some(format!(
                         "job {}/{} is read at version {} after {}",
                         job.namespace, job.name, job.resource_version, known.resource_version
@@ -174,8 +174,9 @@ impl State {
 
     fn job_read(&mut self, uid: &Arc<str>, job: Option<Job>) {
         self.asked.remove(uid);
+        let floor = self.floors.remove(uid).unwrap_or(0);
         match job {
-            Some(job) => self.see_job(job, true),
+            Some(job) => self.see_job(job, floor),
             None => {
                 self.forget_job(uid);
                 if self.work.contains_key(uid) {
@@ -188,12 +189,13 @@ impl State {
 
     fn status_written(&mut self, uid: &Arc<str>, outcome: StatusOutcome, now: Now) {
         self.writing.remove(uid);
+        let floor = self.floors.remove(uid).unwrap_or(0);
         match outcome {
             StatusOutcome::Written(job) => {
                 self.shrink.remove(uid);
-                self.see_job(*job, true);
+                self.see_job(*job, floor);
             }
-            StatusOutcome::Stale(Some(job)) => self.see_job(*job, true),
+            StatusOutcome::Stale(Some(job)) => self.see_job(*job, floor),
             StatusOutcome::Stale(None) => self.forget_job(uid),
             StatusOutcome::Refused => {
                 if !self.shrink.insert(uid.clone()) {
@@ -209,11 +211,12 @@ impl State {
     fn node_written(&mut self, name: &Arc<str>, outcome: NodeOutcome, now: Now) {
         let Some(node) = self.nodes.get_mut(name) else { return };
         let write = node.writing.take().unwrap_or_default();
+        let floor = node.floor;
         let written = matches!(outcome, NodeOutcome::Written(_));
         let ids = write.cancel.iter().chain(&write.remove);
         let of_entries: Vec<_> = ids.filter_map(|id| Some(node.entry(id)?.0.uid.clone())).collect();
         match outcome {
-            NodeOutcome::Written(object) | NodeOutcome::Stale(Some(object)) => self.see_node(name, *object, true, now),
+            NodeOutcome::Written(object) | NodeOutcome::Stale(Some(object)) => self.see_node(name, *object, floor, now),
             NodeOutcome::Stale(None) => self.lose_object(name),
         }
         for entry in write.add.values() {
@@ -230,8 +233,9 @@ impl State {
         let Some(node) = self.nodes.get_mut(name) else { return };
         node.adopting = false;
         node.adopt_after = now.mono + ADOPT_AGAIN_AFTER;
+        let floor = node.floor;
         if let Some(object) = object {
-            self.see_node(name, object, true, now);
+            self.see_node(name, object, floor, now);
         }
     }
 
@@ -254,8 +258,10 @@ impl State {
         let Some(node) = self.nodes.get_mut(name) else { return };
         node.asked = false;
         let version = |lease: &Option<LeaseSeen>| lease.as_ref().map_or(0, |lease| lease.resource_version);
-        if version(&lease) < version(&node.lease) && lease.is_some() {
+        if version(&lease) < node.lease_floor && lease.is_some() {
             self.impossible = Some(format!("the Lease of {name} is read at version {} after {}", version(&lease), version(&node.lease)));
+        } else if version(&lease) < version(&node.lease) && lease.is_some() {
+            // The agent renewed while the answer was on its way: it lives.
         } else if version(&lease) == version(&node.lease) {
             // A released Lease, or one unchanged for L: nothing of its agent lives (P10).
             node.given_up = Some(version(&lease));

@@ -6,15 +6,16 @@ use super::{Node, Now, State};
 use crate::observe::NodeObject;
 
 impl State {
-    /// Takes in a node's object. A watch may be late; a live answer must not be (P15).
-    pub(super) fn see_node(&mut self, name: &Arc<str>, object: NodeObject, live: bool, now: Now) {
+    /// Takes in a node's object. A watch may be late, and so may an answer that overtook nothing; one that is older than what was known
+    /// when it was asked for cannot be (P15).
+    pub(super) fn see_node(&mut self, name: &Arc<str>, object: NodeObject, floor: u64, now: Now) {
         let node = self.nodes.entry(name.clone()).or_default();
         if node.lease_since.is_zero() {
             node.lease_since = now.mono;
         }
         let before = match node.object.take() {
             Some(known) if known.uid == object.uid && known.resource_version >= object.resource_version => {
-                if live && known.resource_version > object.resource_version {
+                if object.resource_version < floor {
                     self.impossible =
                         Some(format!("node {name} is read at version {} after {}", object.resource_version, known.resource_version));
                 }
