@@ -2,6 +2,7 @@
 
 #![expect(clippy::panic, reason = "a test that cannot go on has failed")]
 
+mod agent;
 mod bad_sources;
 mod cluster;
 mod cluster_up;
@@ -10,11 +11,13 @@ mod examples;
 mod ipfs;
 mod network;
 mod place;
+mod protocol;
 mod rights;
 mod s3;
 mod seam_carver;
 mod server;
 mod svg;
+mod thread;
 
 /// A client that follows five redirects and asks no proxy.
 fn http() -> reqwest::Client {
