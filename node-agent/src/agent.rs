@@ -103,6 +103,7 @@ pub(crate) async fn run(config: Config) -> Result<(), Error> {
             node: config.node_name.clone(),
             pod_uid: config.pod_uid.clone(),
             timings: config.timings,
+            metrics: metrics.clone(),
         },
         clients,
         health,
@@ -183,7 +184,7 @@ impl Agent {
         };
         let api = Api::namespaced(self.clients.node.clone(), &self.config.namespace);
         let first = tokio::select! {
-            first = first_read(&api, &self.config.node_name) => first,
+            first = first_read(&api, &self.config.node_name, &self.metrics) => first,
             () = stop.told() => {
                 keeper.abort();
                 return Ok(Ending::Drained);

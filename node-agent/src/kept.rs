@@ -76,6 +76,9 @@ impl KeptOutputs {
         let published: Vec<_> = published.iter().map(|result| directory.join(&result.name)).collect();
         let bytes = kept.iter().map(|result| result.size_bytes).sum();
         let is_kept = !kept.is_empty();
+        if !is_kept && !directory.exists() {
+            return;
+        }
         let outputs = self.clone();
         tokio::task::spawn_blocking(move || {
             if is_kept {

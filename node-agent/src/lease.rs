@@ -18,6 +18,7 @@ use tracing::{info, warn};
 
 use self::claim::{Claim, Unchanged, claim};
 use crate::client::{CallError, chain, within};
+use crate::metrics::{Metrics, outcome};
 use crate::node_meta;
 use crate::seen::Seen;
 
@@ -52,6 +53,7 @@ pub(crate) struct LeaseOf {
     pub(crate) node: String,
     pub(crate) pod_uid: String,
     pub(crate) timings: Timings,
+    pub(crate) metrics: Metrics,
 }
 
 /// A Lease that was ours when it was written.
@@ -213,12 +215,18 @@ impl LeaseOf {
 
     /// Gives it up, if it is ours, so that another pod need not wait.
     pub(crate) async fn release(&self) -> Result<(), CallError> {
-        let Some(mut lease) = within(RENEWAL, self.api.get_opt(&self.node)).await? else { return Ok(()) };
-        if holder(&lease) != Some(&self.pod_uid) {
-            return Ok(());
+        loop {
+            let Some(mut lease) = within(RENEWAL, self.api.get_opt(&self.node)).await? else { return Ok(()) };
+            if holder(&lease) != Some(&self.pod_uid) {
+                return Ok(());
+            }
+            lease.spec.get_or_insert_default().holder_identity = None;
+            match within(RENEWAL, self.api.replace(&self.node, &PostParams::default(), &lease)).await {
+                // A renewal that was under way came first; there is no other.
+                Err(error) if error.code() == Some(409) => {}
+                answer => return answer.map(drop),
+            }
         }
-        lease.spec.get_or_insert_default().holder_identity = None;
-        within(RENEWAL, self.api.replace(&self.node, &PostParams::default(), &lease)).await.map(drop)
     }
 
     async fn create(&self) -> Result<Held, CallError> {
@@ -226,8 +234,8 @@ impl LeaseOf {
         let spec = self.spec(LeaseSpec { acquire_time: Some(now), lease_transitions: Some(0), ..LeaseSpec::default() });
         let lease = Lease { metadata: node_meta::of(&self.node), spec: Some(spec) };
         let sent = boottime_nanoseconds();
-        let lease = within(self.timings.call(), self.api.create(&PostParams::default(), &lease)).await?;
-        Ok(Held { lease, sent })
+        let written = within(self.timings.call(), self.api.create(&PostParams::default(), &lease)).await;
+        self.held(written, sent)
     }
 
     /// An update that tests the resourceVersion of what it replaces.
@@ -240,8 +248,13 @@ impl LeaseOf {
         let metadata = ObjectMeta { managed_fields: None, ..known.metadata.clone() };
         let lease = Lease { metadata, spec: Some(self.spec(spec)) };
         let sent = boottime_nanoseconds();
-        let lease = within(self.timings.call(), self.api.replace(&self.node, &PostParams::default(), &lease)).await?;
-        Ok(Held { lease, sent })
+        let written = within(self.timings.call(), self.api.replace(&self.node, &PostParams::default(), &lease)).await;
+        self.held(written, sent)
+    }
+
+    fn held(&self, written: Result<Lease, CallError>, sent: u64) -> Result<Held, CallError> {
+        self.metrics.wrote("Lease", outcome(&written));
+        written.map(|lease| Held { lease, sent })
     }
 
     fn spec(&self, before: LeaseSpec) -> LeaseSpec {

@@ -8,6 +8,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use crate::client::CallError;
+
 /// The agent's metrics. Clones are the same.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Metrics {
@@ -83,6 +85,16 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &registry).expect("a text takes every character");
         text
+    }
+}
+
+/// How a plain write went, in a word.
+pub(crate) fn outcome<T>(written: &Result<T, CallError>) -> &'static str {
+    match written {
+        Ok(_) => "written",
+        Err(error) if error.code() == Some(409) => "conflict",
+        Err(CallError::Answer(_)) => "failed",
+        Err(CallError::NoAnswer(_)) => "unknown",
     }
 }
 

@@ -18,6 +18,8 @@ pub(super) struct Index {
     ended: HashMap<Box<str>, Place>,
     /// The ended ones, oldest first.
     order: VecDeque<Box<str>>,
+    /// Of the lines of the ended ones.
+    ended_bytes: u64,
 }
 
 /// What counts, at one moment.
@@ -72,12 +74,14 @@ impl Index {
 
     pub(super) fn ended(&mut self, fence: &str, place: Place) {
         self.started.remove(fence);
-        if self.ended.insert(fence.into(), place).is_none() {
-            self.order.push_back(fence.into());
+        self.ended_bytes += place.bytes();
+        match self.ended.insert(fence.into(), place) {
+            Some(before) => self.ended_bytes -= before.bytes(),
+            None => self.order.push_back(fence.into()),
         }
         while self.order.len() > KEPT {
-            if let Some(oldest) = self.order.pop_front() {
-                self.ended.remove(&oldest);
+            if let Some(oldest) = self.order.pop_front().and_then(|oldest| self.ended.remove(&oldest)) {
+                self.ended_bytes -= oldest.bytes();
             }
         }
     }
@@ -110,11 +114,18 @@ impl Index {
 
     /// Bytes of the lines that count, about.
     pub(super) fn live_bytes(&self) -> u64 {
-        let ended = self.ended.values().map(|place| match place {
-            Place::Memory(_) => 0,
-            Place::Line(line) => line.length as u64,
-        });
-        ended.sum::<u64>() + self.started.len() as u64 * 128
+        self.ended_bytes + self.started.len() as u64 * 128
+    }
+}
+
+// === impl Place ===
+
+impl Place {
+    fn bytes(&self) -> u64 {
+        match self {
+            Self::Memory(_) => 0,
+            Self::Line(line) => line.length as u64,
+        }
     }
 }
 

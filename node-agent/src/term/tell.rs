@@ -103,8 +103,6 @@ impl Term<'_> {
                 metrics.wrote("WasmNode/status", "refused");
                 warn!(why, reports = batch.reports.len(), "the API server refused a status write");
                 self.refusals.refused(batch, Instant::now());
-                // What it was built on may have changed as well.
-                self.doubted = true;
             }
             Err(Unwritten::Unknown { why }) => {
                 metrics.wrote("WasmNode/status", "unknown");
