@@ -116,7 +116,8 @@ pub fn decide(now: Instant, situation: &Situation<'_>, has_ended: impl Fn(&str) 
     match situation.drain {
         Drain::No => actions.extend(room.admit(going_on)),
         Drain::Waiting => {
-            actions.extend(going_on.filter(|(_, attempt)| !attempt.has_begun()).filter_map(|(id, attempt)| attempt.end(id, Why::Drained)))
+            let not_begun = going_on.filter(|(_, attempt)| !attempt.has_begun());
+            actions.extend(not_begun.filter_map(|(id, attempt)| attempt.end(id, Why::Drained)));
         }
         Drain::Over => actions.extend(going_on.filter_map(|(id, attempt)| attempt.end(id, Why::Drained))),
     }

@@ -82,7 +82,9 @@ impl KeptOutputs {
         let outputs = self.clone();
         tokio::task::spawn_blocking(move || {
             if is_kept {
-                published.iter().for_each(|directory| discard(directory));
+                for directory in published {
+                    discard(&directory);
+                }
                 outputs.kept().push_back(Kept { directory, bytes });
                 outputs.let_go();
             } else {

@@ -15,18 +15,18 @@ use crate::client::{CALL, CallError, chain, within};
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// The job that the entry means, or `Refused`.
-pub(super) async fn read(means: &Means, meant: &AssignedJob, patience: Duration) -> Result<WasmJob, Failure> {
-    let api: Api<WasmJob> = Api::namespaced(means.client.clone(), &meant.namespace);
+pub(super) async fn read(means: &Means, assigned: &AssignedJob, patience: Duration) -> Result<WasmJob, Failure> {
+    let api: Api<WasmJob> = Api::namespaced(means.client.clone(), &assigned.namespace);
     let give_up = Instant::now() + patience;
     loop {
         let answer = {
             let _connection = means.requests.acquire().await;
-            within(CALL, api.get_opt(&meant.name)).await
+            within(CALL, api.get_opt(&assigned.name)).await
         };
         match answer {
             Ok(job) => {
                 let job = job.ok_or_else(|| refused("the job is gone"))?;
-                return match why_not(meant, &job) {
+                return match why_not(assigned, &job) {
                     Some(why) => Err(refused(why)),
                     None => Ok(job),
                 };

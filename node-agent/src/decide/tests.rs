@@ -63,7 +63,10 @@ impl Table {
             At::Reading => Phase::Reading,
             At::Waiting(memory_bytes, turn) => Phase::Waiting { memory_bytes, turn },
             At::Running(memory_bytes) => Phase::Running { memory_bytes, since: self.now, start: Timestamp::UNIX_EPOCH },
-            At::Ended(ago) => Phase::Ended { report: Box::new(report(fence, Reason::Completed)), at: self.now - ago },
+            At::Ended(ago) => Phase::Ended {
+                report: Box::new(report(fence, Reason::Completed)),
+                at: self.now.checked_sub(ago).expect("there is room to look back"),
+            },
         };
         self.attempts.insert(id.to_owned(), Attempt { fence: fence.to_owned(), phase, ending: None, told: false });
         self

@@ -98,11 +98,12 @@ impl Index {
 
     /// What a new file has to hold. What is not written yet is appended to it in its turn.
     pub(super) fn snapshot(&self) -> Snapshot {
-        let line = |fence: &Box<str>| match self.ended.get(fence)? {
+        let line = |fence: &str| match self.ended.get(fence)? {
             Place::Memory(_) => None,
-            Place::Line(line) => Some((fence.clone(), line.clone())),
+            Place::Line(line) => Some((fence.into(), line.clone())),
         };
-        Snapshot { started: self.started.iter().cloned().collect(), ended: self.order.iter().filter_map(line).collect() }
+        let ended = self.order.iter().filter_map(|fence| line(fence)).collect();
+        Snapshot { started: self.started.iter().cloned().collect(), ended }
     }
 
     /// An ending has got another line.

@@ -21,13 +21,13 @@ pub fn operations(mirror: &Mirror, agent: &str, batch: &Batch) -> Vec<Value> {
     operations.extend(batch.reports.iter().map(|(id, report)| json!({ "op": "add", "path": report_path(id), "value": report })));
     if let Some(node) = &batch.node {
         let before = &mirror.node;
-        let changes = [
+        let fields = [
             ("/status/running", json!(node.running), node.running != before.running),
             ("/status/allocatable", json!(node.allocatable), node.allocatable != before.allocatable),
             ("/status/runtime", json!(node.runtime), node.runtime != before.runtime),
             ("/status/conditions", json!([node.ready]), node.ready != before.ready),
         ];
-        let changed = changes.into_iter().filter(|(_, _, changed)| *changed);
+        let changed = fields.into_iter().filter(|(_, _, changed)| *changed);
         operations.extend(changed.map(|(path, value, _)| json!({ "op": "add", "path": path, "value": value })));
     }
     operations

@@ -4,14 +4,14 @@ use aws_credential_types::provider::ProvideCredentials as _;
 
 use super::{Error, S3Credentials};
 
-const TWO: &str = r#"
+const TWO: &str = r"
 - name: results
   namespaces: [team-a, team-b]
   endpoint: https://minio.example.com:9000
   accessKeyId: KEY-A
   secretAccessKey: secret
 - {name: archive, namespaces: [team-c], region: eu-central-1, accessKeyId: KEY-C, secretAccessKey: s, sessionToken: t}
-"#;
+";
 
 /// Its key and session, endpoint and region, as jobs of a namespace have them.
 async fn access(credentials: &S3Credentials, namespace: &str) -> (Option<(String, bool)>, Option<String>, Option<String>) {

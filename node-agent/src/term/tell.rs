@@ -20,15 +20,15 @@ use crate::seen::Seen;
 /// The one request that is under way.
 pub(super) enum Doing {
     Nothing,
-    Writing(Batch, BoxFuture<'static, Result<WasmNode, Unwritten>>),
+    Writing(Box<Batch>, BoxFuture<'static, Result<Box<WasmNode>, Unwritten>>),
     /// With what had been seen when it was sent.
-    Reading(Seen, BoxFuture<'static, Result<Option<WasmNode>, CallError>>),
+    Reading(Seen, BoxFuture<'static, Result<Option<Box<WasmNode>>, CallError>>),
 }
 
 /// What came of it.
 pub(super) enum Told {
-    Wrote(Batch, Result<WasmNode, Unwritten>),
-    Read(Seen, Result<Option<WasmNode>, CallError>),
+    Wrote(Box<Batch>, Result<Box<WasmNode>, Unwritten>),
+    Read(Seen, Result<Option<Box<WasmNode>>, CallError>),
 }
 
 /// Before a read after an answer that said nothing.
@@ -59,7 +59,7 @@ impl Term<'_> {
         }
         let (api, node) = (self.api.clone(), self.agent.config.node_name.clone());
         if self.doubted {
-            let read = async move { within(CALL, api.get_opt(&node)).await };
+            let read = async move { within(CALL, api.get_opt(&node)).await.map(|found| found.map(Box::new)) };
             self.doing = Doing::Reading(self.seen.clone(), read.boxed());
             return;
         }
@@ -68,7 +68,8 @@ impl Term<'_> {
         if let Some(batch) = next(&self.mirror, &wanted, &mut self.refusals, &mut self.removing, now) {
             let operations = operations(&self.mirror, agent, &batch);
             self.agent.metrics.batch(batch.reports.len());
-            self.doing = Doing::Writing(batch, async move { write(&api, &node, operations).await }.boxed());
+            let written = async move { write(&api, &node, operations).await.map(Box::new) };
+            self.doing = Doing::Writing(Box::new(batch), written.boxed());
         }
     }
 
@@ -82,14 +83,14 @@ impl Term<'_> {
         None
     }
 
-    fn wrote(&mut self, batch: &Batch, answer: Result<WasmNode, Unwritten>) {
+    fn wrote(&mut self, batch: &Batch, answer: Result<Box<WasmNode>, Unwritten>) {
         let metrics = &self.agent.metrics;
         match answer {
             Ok(node) => {
                 metrics.wrote("WasmNode/status", "written");
                 self.refusals.accepted(batch);
                 self.mirror = Mirror::of(&node);
-                self.saw(node);
+                self.saw(*node);
                 self.mark_told();
                 self.agent.health.set_ready(true);
             }
@@ -112,7 +113,7 @@ impl Term<'_> {
         }
     }
 
-    fn read(&mut self, seen: &Seen, answer: Result<Option<WasmNode>, CallError>) -> Option<Ending> {
+    fn read(&mut self, seen: &Seen, answer: Result<Option<Box<WasmNode>>, CallError>) -> Option<Ending> {
         match answer {
             Err(error) => {
                 warn!(error = chain(&error), "failed to read this node's WasmNode; trying again");
@@ -132,7 +133,7 @@ impl Term<'_> {
                 debug!(sequence = mirror.sequence, "read this node's WasmNode");
                 self.mirror = mirror;
                 self.doubted = false;
-                self.saw(node);
+                self.saw(*node);
                 self.mark_told();
                 None
             }
@@ -145,7 +146,7 @@ impl Term<'_> {
         let (api, node) = (self.api.clone(), self.agent.config.node_name.clone());
         let read = async move {
             tokio::time::sleep(PAUSE).await;
-            within(CALL, api.get_opt(&node)).await
+            within(CALL, api.get_opt(&node)).await.map(|found| found.map(Box::new))
         };
         self.doing = Doing::Reading(self.seen.clone(), read.boxed());
     }

@@ -31,7 +31,7 @@ fn only_what_was_meant_is_run() {
         change(&mut job);
         job
     };
-    let rows = [
+    let rows = vec![
         ("as meant", job(Value::Null), None),
         ("its run is written already", job(json!({ "run": 1 })), None),
         ("other limits", with(|job| job.spec.backoff_limit = Some(9)), None),
