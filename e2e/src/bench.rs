@@ -31,6 +31,10 @@ pub enum Unit {
     Milliseconds,
     /// The largest.
     Mebibytes,
+    /// The largest.
+    Kibibytes,
+    /// The median.
+    Writes,
 }
 
 /// What a row must keep.
@@ -79,8 +83,8 @@ impl Figure {
 impl Unit {
     fn typical(self, values: &[f64]) -> f64 {
         match self {
-            Self::Milliseconds => median(values),
-            Self::Mebibytes => values.iter().copied().fold(0.0, f64::max),
+            Self::Milliseconds | Self::Writes => median(values),
+            Self::Mebibytes | Self::Kibibytes => values.iter().copied().fold(0.0, f64::max),
         }
     }
 
@@ -88,6 +92,8 @@ impl Unit {
         match self {
             Self::Milliseconds => format!("{value:.2} ms"),
             Self::Mebibytes => format!("{value:.1} MiB"),
+            Self::Kibibytes => format!("{value:.2} KiB"),
+            Self::Writes => format!("{value:.2}"),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The benchmark program behind `cargo xtask bench`: prints the table of docs/benchmarks.md with the load before and after, and fails if
-//! a promise is broken. Arguments choose groups of rows: `guests`, `dispatch`, `command`, `fetch`.
+//! a promise is broken. Arguments choose groups of rows: `guests`, `dispatch`, `command`, `fetch`, `cluster`.
 
+mod cluster;
 mod command;
 mod dispatch;
 mod fetch;
@@ -16,8 +17,13 @@ use e2e::bench::{Figure, Row, TABLE_HEAD, load, measure, milliseconds, table_row
 /// Measures its rows in a folder of its own.
 type Group = fn(&Path) -> anyhow::Result<Vec<Figure>>;
 
-const GROUPS: [(&str, Group); 4] =
-    [("guests", guests::figures), ("dispatch", dispatch::figures), ("command", command::figures), ("fetch", fetch::figures)];
+const GROUPS: [(&str, Group); 5] = [
+    ("guests", guests::figures),
+    ("dispatch", dispatch::figures),
+    ("command", command::figures),
+    ("fetch", fetch::figures),
+    ("cluster", cluster::figures),
+];
 
 fn main() -> ExitCode {
     // This program is the runner's zygote and compiler too.
