@@ -3,6 +3,8 @@
 //! Internal: users read it, administrators set `unschedulable`. The operator alone writes the rest of spec, that node's agent alone writes
 //! status (the assignment protocol, P1 to P17). It stays small: references and ranges, no payloads.
 
+mod micro;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -21,6 +23,7 @@ use crate::{condition, rules, text};
 pub const MOST_ENTRIES: usize = 256;
 
 /// What the node shall run. Written by the operator; unschedulable by administrators.
+#[expect(clippy::duplicated_attributes, reason = "every column has a type")]
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[kube(
     group = "wasmjob.dev",
@@ -330,33 +333,6 @@ fn published(result: &ResultStatus) -> ResultReport {
 
 fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
-}
-
-/// `metav1.Time` is written in whole seconds, and most jobs take less: these are written as `metav1.MicroTime` is.
-mod micro {
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(time: &Time, to: S) -> Result<S::Ok, S::Error> {
-        MicroTime(time.0).serialize(to)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Time, D::Error> {
-        Ok(Time(MicroTime::deserialize(from)?.0))
-    }
-
-    pub(super) mod optional {
-        use super::{Deserialize, Deserializer, MicroTime, Serialize, Serializer, Time};
-
-        #[expect(clippy::ref_option, reason = "serde's shape")]
-        pub(in super::super) fn serialize<S: Serializer>(time: &Option<Time>, to: S) -> Result<S::Ok, S::Error> {
-            time.as_ref().map(|time| MicroTime(time.0)).serialize(to)
-        }
-
-        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Time>, D::Error> {
-            Ok(Option::<MicroTime>::deserialize(from)?.map(|time| Time(time.0)))
-        }
-    }
 }
 
 /// The id of an assignment, which is its key: f(job UID, run, first index of the chunk, attempt) (P1).

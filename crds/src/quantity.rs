@@ -44,7 +44,7 @@ impl Quantity {
     /// So many bytes, with the largest binary suffix that leaves an integer.
     pub fn of_bytes(bytes: u64) -> Self {
         let suffixes = [(50, "Pi"), (40, "Ti"), (30, "Gi"), (20, "Mi"), (10, "Ki")];
-        let whole = suffixes.iter().find(|(bits, _)| bytes > 0 && bytes % (1 << bits) == 0);
+        let whole = suffixes.iter().find(|(bits, _)| bytes > 0 && bytes.is_multiple_of(1 << bits));
         Self(whole.map_or_else(|| bytes.to_string(), |(bits, suffix)| format!("{}{suffix}", bytes >> bits)))
     }
 

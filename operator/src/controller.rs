@@ -1,5 +1,7 @@
 //! The loop that joins the parts: events in, decisions, requests out. The only place that reads the clocks decisions are made by.
 
+#![expect(clippy::disallowed_methods, reason = "the one place that reads the clocks decisions are made by")]
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -149,9 +151,8 @@ async fn decide_forever(asking: &Asking, state: &mut State, incoming: &mut mpsc:
         }
         gauge(asking, state, now(clock));
         let wait = next_look(state, now(clock));
-        match tokio::time::timeout(wait, incoming.recv_many(&mut batch, AT_ONCE)).await {
-            Ok(0) => bail!("the watches ended"),
-            Ok(_) | Err(_) => {}
+        if let Ok(0) = tokio::time::timeout(wait, incoming.recv_many(&mut batch, AT_ONCE)).await {
+            bail!("the watches ended");
         }
         for event in batch.drain(..) {
             tracing::trace!(event = ?event, "seen");
@@ -173,7 +174,6 @@ fn gauge(asking: &Asking, state: &State, now: Now) {
     metrics.nodes.set(signed(nodes));
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the clocks decisions are made by")]
 fn now(clock: Instant) -> Now {
     Now { wall: Timestamp::now(), mono: clock.elapsed() }
 }

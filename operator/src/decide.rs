@@ -31,7 +31,9 @@ pub fn decide(state: &mut State, now: Now) -> Vec<Action> {
     }
     queue::place_waiting(state, now, &mut actions);
     nodes::flush(state, now, &mut actions);
-    actions.iter().for_each(|action| remember_floor(state, action));
+    for action in &actions {
+        remember_floor(state, action);
+    }
     actions
 }
 

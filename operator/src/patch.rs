@@ -1,6 +1,8 @@
 //! Decisions → JSON patches, each of which tests what it builds on (P4); what an answer to one means (P5), and how one that was refused is
 //! halved (P13). Pure: sends nothing, reads no clock, draws no fence.
 
+use std::collections::BTreeSet;
+
 use crds::job::WasmJob;
 use crds::node::{AssignedJob, Assignment, WasmNode};
 use kube::ResourceExt as _;
@@ -97,8 +99,7 @@ pub fn follow(job: &WasmJob) -> Vec<Value> {
 /// # Errors
 /// The entry.
 pub fn bisect(mut write: NodeWrite) -> Result<Vec<NodeWrite>, NewEntry> {
-    let mut of_adds =
-        NodeWrite { add: std::mem::take(&mut write.add), cancel: Default::default(), remove: Default::default(), ..write.clone() };
+    let mut of_adds = NodeWrite { add: std::mem::take(&mut write.add), cancel: BTreeSet::new(), remove: BTreeSet::new(), ..write.clone() };
     let has_rest = !write.cancel.is_empty() || !write.remove.is_empty();
     if has_rest {
         return Ok(vec![of_adds, write]);

@@ -63,6 +63,9 @@ pub(crate) struct Node {
     pub(crate) alone_since: Option<Duration>,
 }
 
+/// Where an entry lies: node and id.
+pub(crate) type Place = (Arc<str>, Arc<str>);
+
 /// A job that no node can take.
 #[derive(Clone, Debug)]
 pub(crate) struct Stuck {
@@ -77,7 +80,7 @@ pub struct State {
     pub(crate) jobs: BTreeMap<Arc<str>, Job>,
     pub(crate) nodes: BTreeMap<Arc<str>, Node>,
     /// By job UID: where its entries lie.
-    pub(crate) work: BTreeMap<Arc<str>, BTreeSet<(Arc<str>, Arc<str>)>>,
+    pub(crate) work: BTreeMap<Arc<str>, BTreeSet<Place>>,
     /// Jobs to look at.
     pub(crate) dirty: BTreeSet<Arc<str>>,
     /// Jobs that wait for a node, oldest first.
@@ -94,6 +97,8 @@ pub struct State {
     pub(crate) shrink: BTreeSet<Arc<str>>,
     /// Jobs of which no assignment is taken by the API server, and why (P13).
     pub(crate) refused: BTreeMap<Arc<str>, String>,
+    /// The second in which jobs were told that no node takes them, and how many.
+    pub(crate) told: (u64, usize),
     /// Nodes that refused a job, until when.
     pub(crate) avoid: BTreeMap<Arc<str>, Vec<(Arc<str>, Timestamp)>>,
     /// UIDs of jobs that a live look said are gone; and those being looked at.
@@ -129,6 +134,7 @@ impl State {
             placing: BTreeSet::new(),
             shrink: BTreeSet::new(),
             refused: BTreeMap::new(),
+            told: (0, 0),
             avoid: BTreeMap::new(),
             gone: BTreeSet::new(),
             asked: BTreeSet::new(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crds::condition::{self, RunState};
 use crds::node::assignment_id;
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::place::{Place, Room, place};
 use super::{fold, nodes, retry, write};
@@ -15,8 +16,8 @@ use crate::state::{Now, State, Stuck};
 
 /// How long a job must have been stuck before its status says so: most find a place before.
 const STUCK_FOR: Duration = Duration::from_secs(1);
-/// Jobs told in one decision that they are stuck: ten thousand at once must not be ten thousand writes at once.
-const TOLD_AT_ONCE: usize = 8;
+/// Jobs told in one second that they are stuck: ten thousand at once must not be ten thousand writes at once.
+const TOLD_IN_A_SECOND: usize = 10;
 /// Jobs that are passed over because they need more memory than is free, before the rest waits too.
 const PASSED_OVER: usize = 64;
 
@@ -26,7 +27,7 @@ pub(super) fn place_waiting(state: &mut State, now: Now, actions: &mut Vec<Actio
         return;
     }
     let mut rooms = rooms(state, now);
-    let (mut passed_over, mut told) = (Vec::new(), 0);
+    let mut passed_over = Vec::new();
     while passed_over.len() < PASSED_OVER
         && let Some((created, uid)) = state.queue.pop_first()
     {
@@ -46,7 +47,7 @@ pub(super) fn place_waiting(state: &mut State, now: Now, actions: &mut Vec<Actio
             }
             Place::Full => passed_over.push((created, uid)),
             Place::Nowhere(why) => {
-                told += usize::from(tell(state, &uid, &why, now, told < TOLD_AT_ONCE, actions));
+                tell(state, &uid, &why, now, actions);
                 if let Some(until) = until {
                     state.wake(&uid, until);
                 }
@@ -105,25 +106,24 @@ fn entry(job: &Job) -> (Arc<str>, NewEntry) {
     (assignment_id(&job.uid, job.run(), 0, attempt).into(), entry)
 }
 
-/// Remembers that no node takes the job, and says so in its status when that lasts. Whether it was said now.
-fn tell(state: &mut State, uid: &Arc<str>, why: &str, now: Now, may: bool, actions: &mut Vec<Action>) -> bool {
-    let Some(job) = state.jobs.get(uid) else { return false };
+/// Remembers that no node takes the job, and says so in its status when that lasts.
+fn tell(state: &mut State, uid: &Arc<str>, why: &str, now: Now, actions: &mut Vec<Action>) {
+    let Some(job) = state.jobs.get(uid) else { return };
     let stuck = state.stuck.entry(uid.clone()).or_insert(Stuck { since: now.wall, created: job.created });
     let due = stuck.since.checked_add(STUCK_FOR).unwrap_or(now.wall);
-    let said = job.unfinished().is_some_and(|status| {
-        status.observed_generation == Some(job.generation)
-            && status.conditions.iter().any(|condition| condition.type_ == condition::SCHEDULED && condition.message == why)
-    });
-    if said {
-        return false;
+    let is_said = |condition: &Condition| condition.type_ == condition::SCHEDULED && condition.message == why;
+    let of_this_spec = job.unfinished().filter(|status| status.observed_generation == Some(job.generation));
+    if of_this_spec.is_some_and(|status| status.conditions.iter().any(is_said)) {
+        return;
     }
-    if now.wall < due || !may {
-        state.wake(uid, due.max(now.wall.checked_add(STUCK_FOR).unwrap_or(now.wall)));
-        return false;
+    let (second, count) = state.told;
+    let count = if second == now.mono.as_secs() { count } else { 0 };
+    if now.wall < due || count >= TOLD_IN_A_SECOND {
+        let again = now.wall.checked_add(STUCK_FOR).unwrap_or(now.wall);
+        return state.wake(uid, due.max(again));
     }
-    let state_now = RunState::Unschedulable { message: why };
-    let status = fold::without_report(job, state_now, retry::next_attempt(&fold::tries(job)), now.wall);
+    let status = fold::without_report(job, RunState::Unschedulable { message: why }, retry::next_attempt(&fold::tries(job)), now.wall);
     actions.push(write(job, Box::new(status), false));
+    state.told = (now.mono.as_secs(), count + 1);
     state.writing.insert(uid.clone());
-    true
 }

@@ -76,7 +76,7 @@ fn one_poisoned_entry_among_many_is_found() {
                 written.extend(part.add.keys().chain(&part.remove).map(ToString::to_string));
             }
         }
-        assert_eq!(refused, [poisoned.clone()]);
+        assert_eq!(refused, std::slice::from_ref(poisoned));
         written.sort();
         let mut expected: Vec<_> = names.iter().filter(|name| *name != poisoned).cloned().collect();
         expected.extend(["old-1".to_owned(), "old-2".to_owned()]);

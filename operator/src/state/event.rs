@@ -103,19 +103,25 @@ impl State {
                 let listed = |job: &&Job| namespace.as_ref().is_none_or(|namespace| *namespace == job.namespace);
                 let vanished = self.jobs.values().filter(listed).map(|job| &job.uid).filter(|uid| !uids.contains(*uid));
                 let vanished: Vec<_> = vanished.cloned().collect();
-                vanished.iter().for_each(|uid| self.forget_job(uid));
+                for uid in &vanished {
+                    self.forget_job(uid);
+                }
             }
             Event::Node { name, object } => self.see_node(&name, *object, 0, now),
             Event::NodeGone { name } => self.lose_object(&name),
             Event::NodesListed { names } => {
                 let vanished: Vec<_> = self.nodes.keys().filter(|name| !names.contains(*name)).cloned().collect();
-                vanished.iter().for_each(|name| self.lose_object(name));
+                for name in &vanished {
+                    self.lose_object(name);
+                }
             }
             Event::Lease { node, lease } => self.see_lease(&node, Some(lease), now),
             Event::LeaseGone { node } => self.see_lease(&node, None, now),
             Event::LeasesListed { nodes } => {
                 let vanished: Vec<_> = self.nodes.keys().filter(|name| !nodes.contains(*name)).cloned().collect();
-                vanished.iter().for_each(|name| self.see_lease(name, None, now));
+                for name in &vanished {
+                    self.see_lease(name, None, now);
+                }
             }
             Event::LeaseRead { node, lease } => self.lease_read(&node, lease, now),
             Event::JobRead { uid, job } => self.job_read(&uid, job.map(|job| *job)),
@@ -175,13 +181,12 @@ impl State {
     fn job_read(&mut self, uid: &Arc<str>, job: Option<Job>) {
         self.asked.remove(uid);
         let floor = self.floors.remove(uid).unwrap_or(0);
-        match job {
-            Some(job) => self.see_job(job, floor),
-            None => {
-                self.forget_job(uid);
-                if self.work.contains_key(uid) {
-                    self.gone.insert(uid.clone());
-                }
+        if let Some(job) = job {
+            self.see_job(job, floor);
+        } else {
+            self.forget_job(uid);
+            if self.work.contains_key(uid) {
+                self.gone.insert(uid.clone());
             }
         }
         self.dirty.insert(uid.clone());

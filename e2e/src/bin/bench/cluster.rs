@@ -15,11 +15,11 @@ use self::pool::Pool;
 use super::{measure_all, runtime};
 
 /// Jobs that warm the API server up: its first seconds are dearer.
-const WARMING: usize = 300;
+const WARMING: u32 = 300;
 /// Jobs of one round of those that count jobs per second or writes.
-const BATCH: usize = 400;
+const BATCH: u32 = 400;
 /// Jobs that wait while memory is measured.
-const QUEUED: usize = 10_000;
+const QUEUED: u32 = 10_000;
 
 pub(super) fn figures(folder: &Path) -> anyhow::Result<Vec<Figure>> {
     let runtime = runtime()?;
@@ -47,7 +47,7 @@ fn one_by_one<'a>(runtime: &'a tokio::runtime::Runtime, jobs: &'a Jobs) -> Row<'
 
 /// Jobs per second: at least 60 per cent of what creations and status writes alone allow.
 fn in_flight<'a>(runtime: &'a tokio::runtime::Runtime, jobs: &'a Jobs) -> Row<'a> {
-    let per_job = |took: std::time::Duration| milliseconds(took) / BATCH as f64;
+    let per_job = |took: std::time::Duration| milliseconds(took) / f64::from(BATCH);
     Row {
         name: "a job of many, 64 in flight, one agent (1000 ÷ this: jobs/s); bare: its creation and its status written",
         unit: Unit::Milliseconds,
@@ -77,7 +77,8 @@ fn writes<'a>(runtime: &'a tokio::runtime::Runtime, pool: &'a Pool, jobs: &'a Jo
                 jobs.run(BATCH, flight).await?;
                 pool.settles().await?;
                 let after = pool.cluster().requests().await?;
-                Ok(after.since(&before).writes() as f64 / BATCH as f64)
+                let writes = u32::try_from(after.since(&before).writes()).context("some thousand")?;
+                Ok(f64::from(writes) / f64::from(BATCH))
             })
         }),
         bare: None,
@@ -104,7 +105,7 @@ fn memory(runtime: &tokio::runtime::Runtime, pool: &Pool, jobs: &Jobs) -> anyhow
     runtime.block_on(jobs.queue(QUEUED))?;
     let with_queue = pool.operator_kibibytes()?;
     let figure = |name, unit, ours| Figure { name, unit, ours, bare: None, ratio: None, promise: Promise::None };
-    let per_job = (with_queue - operator) / QUEUED as f64;
+    let per_job = (with_queue - operator) / f64::from(QUEUED);
     Ok(vec![
         figure("operator: memory per queued job, at 10 000", Unit::Kibibytes, per_job),
         figure("operator: resident memory after some thousand jobs", Unit::Mebibytes, operator / 1024.0),

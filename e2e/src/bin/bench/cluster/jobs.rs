@@ -109,7 +109,7 @@ impl Jobs {
     }
 
     /// So many jobs, with so many under way at any time.
-    pub(super) async fn run(&self, count: usize, in_flight: usize) -> anyhow::Result<()> {
+    pub(super) async fn run(&self, count: u32, in_flight: usize) -> anyhow::Result<()> {
         let all = stream::iter(0..count).map(|_| async { self.end_of(&self.name(), &self.nothing).await });
         all.buffer_unordered(in_flight).try_for_each(|_| async { Ok(()) }).await?;
         // What accumulates would make every list dearer.
@@ -118,7 +118,7 @@ impl Jobs {
     }
 
     /// The creation of a job and one write of its status, nothing else; what bounds any design.
-    pub(super) async fn bare(&self, count: usize, in_flight: usize) -> anyhow::Result<()> {
+    pub(super) async fn bare(&self, count: u32, in_flight: usize) -> anyhow::Result<()> {
         let all = stream::iter(0..count).map(|_| async {
             let name = self.name();
             self.api(BARE).create(&PostParams::default(), &Self::job(&name, &self.nothing)?).await?;
@@ -168,7 +168,7 @@ impl Jobs {
     }
 
     /// Fills every slot for good, and puts so many jobs behind.
-    pub(super) async fn queue(&self, count: usize) -> anyhow::Result<()> {
+    pub(super) async fn queue(&self, count: u32) -> anyhow::Result<()> {
         let endless = json!({ "inline": BASE64.encode(wat::parse_str(ENDLESS).context("the guest is WebAssembly")?) });
         for number in 0..SLOTS {
             let job = Self::job(&format!("endless-{number}"), &endless)?;
@@ -182,7 +182,7 @@ impl Jobs {
         // Until the operator has seen the last of them.
         tokio::time::sleep(Duration::from_secs(3)).await;
         let listed = self.api(SERVED).list_metadata(&ListParams::default()).await?.items.len();
-        if listed < count {
+        if listed < usize::try_from(count).unwrap_or(usize::MAX) {
             bail!("{listed} jobs are there, {count} were created");
         }
         Ok(())
