@@ -93,6 +93,8 @@ pub(crate) async fn run(config: Config) -> Result<(), Error> {
         () = stop.told() => return Ok(()),
     };
     sweep(&scratch(&config.state_directory));
+    // The runner sweeps too, and spares whoever has a living process's number: in a container that is this process.
+    sweep(&cache(&config.state_directory).join("work"));
     let clients = Clients::new(config.kubeconfig.as_deref()).await.map_err(Error::Client)?;
     let agent = Agent {
         journal: Journal::open(&config.state_directory).map_err(unusable)?,
@@ -116,6 +118,10 @@ pub(crate) async fn run(config: Config) -> Result<(), Error> {
 
 fn scratch(state: &Path) -> std::path::PathBuf {
     state.join("scratch")
+}
+
+fn cache(state: &Path) -> std::path::PathBuf {
+    state.join("cache")
 }
 
 /// The lock of the state directory, once no other process has it.
@@ -225,7 +231,7 @@ impl Agent {
             ipfs: IpfsAccess { gateways: config.ipfs_gateways.clone(), rpc: config.ipfs_apis.clone() },
         };
         runner::Config {
-            cache_directory: config.state_directory.join("cache"),
+            cache_directory: cache(&config.state_directory),
             store_capacity_bytes: config.store_capacity_bytes,
             fetch,
             limits: runner::GuestLimits {

@@ -119,17 +119,16 @@ impl LeaseOf {
     /// S + kill time by its own clock (P12).
     pub(crate) async fn acquire(&self) -> Held {
         let mut unchanged = Unchanged::default();
-        let mut told = None;
+        let mut told = String::new();
         loop {
-            match self.try_acquire(&mut unchanged).await {
+            let why = match self.try_acquire(&mut unchanged).await {
                 Ok(Ok(held)) => return held,
-                Ok(Err(holder)) => {
-                    if told.as_ref() != Some(&holder) {
-                        info!(holder, "another pod holds this node's Lease: waiting for it");
-                        told = Some(holder);
-                    }
-                }
-                Err(error) => warn!(error = chain(&error), "failed to acquire the Lease; trying again"),
+                Ok(Err(holder)) => format!("{holder} holds it"),
+                Err(error) => chain(&error),
+            };
+            if told != why {
+                info!(why, "waiting for this node's Lease");
+                told = why;
             }
             tokio::time::sleep(TICK).await;
         }

@@ -1,15 +1,15 @@
-//! What dead processes left in a folder of ours. A directory's name begins with its process's number, as the runner's do.
+//! What the process before this one left. Whoever holds the lock of the state directory is alone in it, so everything is a leftover;
+//! a process's number says nothing: in a container it is always the same.
 
 use std::path::Path;
 
-/// Removes the directories whose processes are no more.
+use tracing::warn;
+
+/// Empties a folder.
 pub(crate) fn sweep(folder: &Path) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let owner = entry.file_name().to_str().and_then(|name| name.split('-').next()?.parse::<u32>().ok());
-        let is_dead = owner.is_none_or(|owner| owner == std::process::id() || !Path::new("/proc").join(owner.to_string()).exists());
-        if is_dead {
-            // What cannot be removed is in nobody's way.
-            let _ = std::fs::remove_dir_all(entry.path());
+        if let Err(error) = std::fs::remove_dir_all(entry.path()) {
+            warn!(%error, path = ?entry.path(), "failed to remove what an earlier process left");
         }
     }
 }

@@ -69,6 +69,8 @@ pub(crate) struct Term<'a> {
     doing: Doing,
     /// What is known of the server may not be so.
     doubted: bool,
+    /// Requests in a row without an answer.
+    unanswered: u32,
 }
 
 /// What an attempt can be told.
@@ -127,6 +129,7 @@ impl<'a> Term<'a> {
             removing: None,
             doing: Doing::Nothing,
             doubted: false,
+            unanswered: 0,
         }
     }
 

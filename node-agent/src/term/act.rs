@@ -126,6 +126,10 @@ impl Term<'_> {
     pub(super) fn done(&mut self, done: Result<(Id, (String, AssignmentReport)), JoinError>) {
         let task = done.as_ref().map_or_else(JoinError::id, |(task, _)| *task);
         let Some((id, fence)) = self.names.remove(&task) else { return };
+        // P10: it may have been killed by the lapse. The next term finds it, and knows that it had started.
+        if self.deadline.passed() {
+            return;
+        }
         if self.attempts.get(&id).is_none_or(|attempt| attempt.fence != fence || attempt.report().is_some()) {
             // It was told to end before it had begun, and has been reported.
             return;

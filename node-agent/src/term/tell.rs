@@ -31,8 +31,9 @@ pub(super) enum Told {
     Read(Seen, Result<Option<Box<WasmNode>>, CallError>),
 }
 
-/// Before a read after an answer that said nothing.
+/// Before a read after an answer that said nothing; twice as long each time, up to about five seconds. The Lease ends it.
 const PAUSE: Duration = Duration::from_millis(300);
+const LONGER: u32 = 4;
 
 impl Doing {
     /// Waits for the answer; for ever, where nothing is under way.
@@ -107,8 +108,7 @@ impl Term<'_> {
             }
             Err(Unwritten::Unknown { why }) => {
                 metrics.wrote("WasmNode/status", "unknown");
-                warn!(why, "a status write has no answer; reading what became of it");
-                self.doubt_later();
+                self.doubt_later(&format!("a status write has no answer: {why}"));
             }
         }
     }
@@ -116,8 +116,7 @@ impl Term<'_> {
     fn read(&mut self, seen: &Seen, answer: Result<Option<Box<WasmNode>>, CallError>) -> Option<Ending> {
         match answer {
             Err(error) => {
-                warn!(error = chain(&error), "failed to read this node's WasmNode; trying again");
-                self.doubt_later();
+                self.doubt_later(&format!("this node's WasmNode cannot be read: {}", chain(&error)));
                 None
             }
             Ok(None) => Some(self.vanished()),
@@ -132,7 +131,7 @@ impl Term<'_> {
                 }
                 debug!(sequence = mirror.sequence, "read this node's WasmNode");
                 self.mirror = mirror;
-                self.doubted = false;
+                (self.doubted, self.unanswered) = (false, 0);
                 self.saw(*node);
                 self.mark_told();
                 None
@@ -141,11 +140,16 @@ impl Term<'_> {
     }
 
     /// Reads again after a pause; until then nothing is written.
-    fn doubt_later(&mut self) {
+    fn doubt_later(&mut self, why: &str) {
         self.doubted = true;
+        if self.unanswered == 0 {
+            warn!(why, "trying again until the Lease lapses");
+        }
+        let pause = PAUSE * (1 << self.unanswered.min(LONGER));
+        self.unanswered = self.unanswered.saturating_add(1);
         let (api, node) = (self.api.clone(), self.agent.config.node_name.clone());
         let read = async move {
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(pause).await;
             within(CALL, api.get_opt(&node)).await.map(|found| found.map(Box::new))
         };
         self.doing = Doing::Reading(self.seen.clone(), read.boxed());
