@@ -2,11 +2,12 @@
 
 /// The beginning of `text` in at most `max` bytes of JSON, with an ellipsis where something was cut and control characters escaped.
 pub(crate) fn head(text: &str, max: usize) -> String {
-    let mut kept = String::new();
+    let (mut kept, mut length) = (String::new(), 0);
     for character in text.chars() {
         let start = kept.len();
         push(&mut kept, character, false);
-        if json_length(&kept) > max {
+        length += json_length(&kept[start..]);
+        if length > max {
             kept.truncate(start);
             while json_length(&kept) + ELLIPSIS.len() > max && kept.pop().is_some() {}
             kept.push_str(ELLIPSIS);
