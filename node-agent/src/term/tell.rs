@@ -60,6 +60,8 @@ impl Term<'_> {
         }
         let (api, node) = (self.api.clone(), self.agent.config.node_name.clone());
         if self.doubted {
+            // A doubt that comes while the answer is on its way is not settled by that answer.
+            self.doubted = false;
             let read = async move { within(CALL, api.get_opt(&node)).await.map(|found| found.map(Box::new)) };
             self.doing = Doing::Reading(self.seen.clone(), read.boxed());
             return;
@@ -131,7 +133,7 @@ impl Term<'_> {
                 }
                 debug!(sequence = mirror.sequence, "read this node's WasmNode");
                 self.mirror = mirror;
-                (self.doubted, self.unanswered) = (false, 0);
+                self.unanswered = 0;
                 self.saw(*node);
                 self.mark_told();
                 None
@@ -141,7 +143,6 @@ impl Term<'_> {
 
     /// Reads again after a pause; until then nothing is written.
     fn doubt_later(&mut self, why: &str) {
-        self.doubted = true;
         if self.unanswered == 0 {
             warn!(why, "trying again until the Lease lapses");
         }
