@@ -89,7 +89,8 @@ async fn live(asking: &Asking, node: &str) -> Option<Option<Box<NodeObject>>> {
 /// Makes the node ours: the epoch by a tested patch, then a live look at our own Lease (P8).
 pub(crate) async fn adopt(asking: &Asking, node: Arc<str>) -> Option<Event> {
     let nodes: Api<WasmNode> = Api::namespaced(asking.client.clone(), &asking.pool);
-    let Some(found) = read(|| nodes.get_opt(&node)).await else { return Some(Event::NodeGone { name: node }) };
+    // That it is gone, the watch tells.
+    let Some(found) = read(|| nodes.get_opt(&node)).await else { return Some(Event::Adopted { node, object: None }) };
     let epoch = asking.leadership.epoch();
     if found.spec.epoch > epoch {
         asking.stop(format!("another leader wrote node {node}: its epoch is {}, ours {epoch}", found.spec.epoch)).await;

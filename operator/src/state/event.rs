@@ -217,7 +217,6 @@ impl State {
         let Some(node) = self.nodes.get_mut(name) else { return };
         let write = node.writing.take().unwrap_or_default();
         let floor = node.floor;
-        let written = matches!(outcome, NodeOutcome::Written(_));
         let ids = write.cancel.iter().chain(&write.remove);
         let of_entries: Vec<_> = ids.filter_map(|id| Some(node.entry(id)?.0.uid.clone())).collect();
         match outcome {
@@ -228,10 +227,9 @@ impl State {
             self.placing.remove(&entry.uid);
             self.dirty.insert(entry.uid.clone());
         }
-        if !written {
-            // Whatever of it was not done is found to be missing again.
-            self.dirty.extend(of_entries);
-        }
+        // Whatever of it was not done is found to be missing again; and where a watch overtook the answer, nothing else tells that the
+        // entries may be touched again.
+        self.dirty.extend(of_entries);
     }
 
     fn adopted(&mut self, name: &Arc<str>, object: Option<NodeObject>, now: Now) {
