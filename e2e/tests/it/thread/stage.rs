@@ -11,7 +11,7 @@ use crds::node::WasmNode;
 use crds::status::WasmJobStatus;
 use e2e::Cluster;
 use e2e::cluster::{Answered, Identity, Running};
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -143,12 +143,15 @@ impl<'a> Stage<'a> {
     /// The end of what operators and agents of this stage said.
     fn said(&self) -> String {
         let logs = std::fs::read_dir(self.cluster.folder()).expect("it is there").map(|entry| entry.expect("an entry").path());
-        let ours =
-            logs.filter(|path| path.extension().is_some_and(|extension| extension == "log") && path.to_string_lossy().contains(&self.pool));
-        let end = |text: String| {
-            text.lines().rev().take(LAST_WORDS).map(str::to_owned).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n")
-        };
-        ours.map(|path| format!("{}:\n{}\n", path.display(), end(std::fs::read_to_string(&path).unwrap_or_default()))).collect()
+        let is_ours = |path: &PathBuf| path.extension().is_some_and(|end| end == "log") && path.to_string_lossy().contains(&self.pool);
+        let mut said = String::new();
+        for path in logs.filter(is_ours) {
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            let lines: Vec<&str> = text.lines().collect();
+            said.push_str(&lines[lines.len().saturating_sub(LAST_WORDS)..].join("\n"));
+            said.push('\n');
+        }
+        said
     }
 
     pub(super) async fn status(&self, name: &str) -> WasmJobStatus {
@@ -172,7 +175,7 @@ impl<'a> Stage<'a> {
         let empty =
             |node: &WasmNode| node.spec.assignments.is_empty() && node.status.as_ref().is_none_or(|status| status.reports.is_empty());
         let look = async || {
-            let nodes = self.nodes().list(&Default::default()).await.expect("listed");
+            let nodes = self.nodes().list(&ListParams::default()).await.expect("listed");
             nodes.items.iter().all(empty).then_some(())
         };
         self.until("entries and reports go away", look).await;

@@ -57,7 +57,7 @@ async fn the_seam_carver_gives_the_same_pictures_from_every_store() {
     let mut stage = Stage::new("stores").await;
     let file = stage.path("s3.yaml");
     fs::write(&file, credentials(&minio, &stage.namespace)).expect("written");
-    stage.agent_flags = ["--s3-credentials", file.to_str().expect("text"), "--ipfs-gateway", &kubo.gateway()].map(str::to_owned).to_vec();
+    stage.agent_flags = ["--s3-credentials", file.to_str().expect("text"), "--ipfs-gateway", kubo.gateway()].map(str::to_owned).to_vec();
     let (_operator, _one, _two) = (stage.operator("a").await, stage.agent("n1").await, stage.agent("n2").await);
 
     let s3 = |key: &str| json!({ "bucket": BUCKET, "key": key, "endpoint": minio.endpoint() });
