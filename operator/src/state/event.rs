@@ -261,13 +261,13 @@ impl State {
         let Some(node) = self.nodes.get_mut(name) else { return };
         node.asked = false;
         let version = |lease: &Option<LeaseSeen>| lease.as_ref().map_or(0, |lease| lease.resource_version);
-        if version(&lease) < node.lease_floor && lease.is_some() {
-            self.impossible = Some(format!("the Lease of {name} is read at version {} after {}", version(&lease), version(&node.lease)));
-        } else if version(&lease) < version(&node.lease) && lease.is_some() {
-            // The agent renewed while the answer was on its way: it lives.
-        } else if version(&lease) == version(&node.lease) {
-            // A released Lease, or one unchanged for L: nothing of its agent lives (P10).
-            node.given_up = Some(version(&lease));
+        let (read, known, asked_at) = (version(&lease), version(&node.lease), node.lease_floor);
+        if read < asked_at && lease.is_some() {
+            self.impossible = Some(format!("the Lease of {name} is read at version {read} after {asked_at}"));
+        } else if read == asked_at && read == known {
+            // A released Lease, or the very version that had been there for L when it was asked for: nothing of its agent lives (P10). One
+            // that a watch brought while the answer was on its way is a renewal, even if the answer is the same.
+            node.given_up = Some(read);
             self.blockers.remove(name);
             self.dirty_work_of(name);
         } else {
