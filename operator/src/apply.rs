@@ -22,12 +22,12 @@ use crate::observe::LeaseSeen;
 use crate::patch::Failed;
 use crate::state::Event;
 
-pub(crate) use self::node::adopt;
+pub(crate) use self::node::{Adoption, adopt};
 
 /// How long one request may take. A second try is a new decision.
 const REQUEST: Duration = Duration::from_secs(5);
 /// How long to wait before a live look that got no answer is tried again.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// What requests are made with. Cheap to clone.
 #[derive(Clone)]
@@ -48,7 +48,7 @@ pub(crate) fn start(asking: &Asking, action: Action) {
     tokio::spawn(async move {
         let event = match action {
             Action::WriteNode(write) => node::write(&asking, write).await,
-            Action::Adopt { node } => node::adopt(&asking, node).await,
+            Action::Adopt { node } => node::adopt(&asking, &node).await.event(node),
             Action::WriteStatus(write) => job::write(&asking, write).await,
             Action::GetJob { namespace, name, uid } => {
                 let job = job::live(&asking, &namespace, &name, &uid).await;

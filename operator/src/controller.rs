@@ -17,7 +17,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::apply::{self, Asking};
+use crate::apply::{self, Adoption, Asking};
 use crate::config::Config;
 use crate::decide::{decide, next_look};
 use crate::leader::Leadership;
@@ -99,15 +99,20 @@ async fn lead(
     ended
 }
 
-/// Our epoch onto every node that is there (P8). One that cannot be patched is set aside and adopted later.
+/// Our epoch onto every node that is there (P8). One that cannot be patched is set aside and adopted later; one whose patch had no answer
+/// is patched until it has, since until then the leader before us may still write there.
 async fn take_over(asking: &Asking, state: &mut State, clock: Instant) -> anyhow::Result<()> {
     let nodes: Api<WasmNode> = Api::namespaced(asking.client.clone(), &asking.pool);
     let listed = apply::read(|| async { nodes.list_metadata(&ListParams::default()).await.map(Some) }).await;
     for node in listed.into_iter().flat_map(|listed| listed.items) {
-        match apply::adopt(asking, node.name_any().into()).await {
-            Some(Event::Adopted { node: name, object: Some(object) }) => state.observe(Event::Node { name, object }, now(clock)),
-            Some(_) => {}
-            None => bail!("another leader took over"),
+        let name: Arc<str> = node.name_any().into();
+        loop {
+            match apply::adopt(asking, &name).await {
+                Adoption::Done(object) => break state.observe(Event::Node { name, object }, now(clock)),
+                Adoption::SetAside => break,
+                Adoption::Again => tokio::time::sleep(apply::LOOK_AGAIN).await,
+                Adoption::Over => bail!("another leader took over"),
+            }
         }
     }
     if !asking.leadership.holds_live(asking).await {

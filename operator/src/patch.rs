@@ -1,7 +1,7 @@
 //! Decisions → JSON patches, each of which tests what it builds on (P4); what an answer to one means (P5), and how one that was refused is
 //! halved (P13). Pure: sends nothing, reads no clock, draws no fence.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crds::job::WasmJob;
 use crds::node::{AssignedJob, Assignment, WasmNode};
@@ -21,7 +21,10 @@ pub enum Failed {
     /// Schema, rule or policy: these bytes are never taken (P13).
     #[error("refused: {0}")]
     Refused(String),
-    /// Anything else, no answer included.
+    /// Not for us, or not so: nothing was written.
+    #[error("denied: {0}")]
+    Denied(String),
+    /// Anything else, no answer included: nobody knows whether it was written, or will be.
     #[error("not done: {0}")]
     Unanswered(String),
 }
@@ -57,6 +60,12 @@ fn assignment(entry: &NewEntry, fence: String) -> Assignment {
         indexes: "0".to_owned(),
         cancel: false,
     }
+}
+
+/// The patch that changes nothing but the sequence: after it, an earlier write that tests what this one tests can no longer arrive (P5).
+pub fn barrier(write: &NodeWrite) -> Vec<Value> {
+    let nothing = NodeWrite { add: BTreeMap::new(), cancel: BTreeSet::new(), remove: BTreeSet::new(), ..write.clone() };
+    spec(&nothing, [])
 }
 
 /// The patch by which a node, as it was read live, becomes a leader's (P8).
@@ -133,6 +142,7 @@ impl Failed {
             409 => Self::Test,
             422 if !has_causes => Self::Test,
             413 | 422 => Self::Refused(status.message.clone()),
+            code @ 400..429 if code != 408 => Self::Denied(format!("{code}: {}", status.message)),
             _ => Self::Unanswered(format!("{}: {}", status.code, status.message)),
         }
     }

@@ -8,7 +8,7 @@ use kube::Api;
 use kube::api::PatchParams;
 use rustix::rand::{GetRandomFlags, getrandom};
 
-use super::{Asking, json_patch, live_lease, read, request};
+use super::{Asking, LOOK_AGAIN, json_patch, live_lease, read, request};
 use crate::action::NodeWrite;
 use crate::observe::NodeObject;
 use crate::patch::{self, Failed, bisect};
@@ -43,7 +43,14 @@ pub(super) async fn write(asking: &Asking, write: NodeWrite) -> Option<Event> {
             Err(failed) => {
                 tracing::debug!(node = %node, failed = %failed, "a write of assignments did not hold");
                 asking.metrics.failed("wasmnode_spec");
-                return Some(Event::NodeWritten { node: node.clone(), outcome: NodeOutcome::Stale(live(asking, &node).await?) });
+                let found = match &failed {
+                    Failed::Unanswered(_) if !part.add.is_empty() => settled(asking, &part).await?,
+                    _ => live(asking, &node).await?,
+                };
+                if matches!(failed, Failed::Denied(_)) {
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
+                return Some(Event::NodeWritten { node: node.clone(), outcome: NodeOutcome::Stale(found) });
             }
         }
     }
@@ -60,6 +67,26 @@ async fn patch_spec(asking: &Asking, write: &NodeWrite) -> Result<NodeObject, Fa
     asking.metrics.write("wasmnode_spec");
     let (parameters, patch) = (PatchParams::apply(OPERATOR_MANAGER), json_patch(patch::spec(write, fences)));
     observed(&request(nodes.patch(&write.node, &parameters, &patch)).await?)
+}
+
+/// The node's object once an assignment that had no answer has been written or never will be: as long as it may still arrive, its job must
+/// not be given to another node (P5). `None`: another leader wrote it, and this process ends.
+async fn settled(asking: &Asking, write: &NodeWrite) -> Option<Option<Box<NodeObject>>> {
+    let nodes: Api<WasmNode> = Api::namespaced(asking.client.clone(), &asking.pool);
+    loop {
+        let found = live(asking, &write.node).await?;
+        let may_arrive = |object: &NodeObject| object.uid == write.uid && object.epoch == write.epoch && object.sequence == write.sequence;
+        if !found.as_deref().is_some_and(may_arrive) {
+            return Some(found);
+        }
+        asking.metrics.write("wasmnode_spec");
+        let (parameters, patch) = (PatchParams::apply(OPERATOR_MANAGER), json_patch(patch::barrier(write)));
+        match request(nodes.patch(&write.node, &parameters, &patch)).await.and_then(|node| observed(&node)) {
+            Ok(object) => return Some(Some(Box::new(object))),
+            Err(failed) => tracing::debug!(node = %write.node, failed = %failed, "a write without an answer is not settled yet"),
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
 }
 
 fn observed(node: &WasmNode) -> Result<NodeObject, Failed> {
@@ -86,30 +113,57 @@ async fn live(asking: &Asking, node: &str) -> Option<Option<Box<NodeObject>>> {
     Some(NodeObject::observe(&found).ok().map(Box::new))
 }
 
+/// What came of taking a node over.
+#[derive(Debug)]
+pub(crate) enum Adoption {
+    Done(Box<NodeObject>),
+    /// It is not there any more, or cannot be patched.
+    SetAside,
+    /// Somebody wrote it meanwhile, or no answer came.
+    Again,
+    /// Another leader is there: this process ends.
+    Over,
+}
+
 /// Makes the node ours: the epoch by a tested patch, then a live look at our own Lease (P8).
-pub(crate) async fn adopt(asking: &Asking, node: Arc<str>) -> Option<Event> {
+pub(crate) async fn adopt(asking: &Asking, node: &str) -> Adoption {
     let nodes: Api<WasmNode> = Api::namespaced(asking.client.clone(), &asking.pool);
     // That it is gone, the watch tells.
-    let Some(found) = read(|| nodes.get_opt(&node)).await else { return Some(Event::Adopted { node, object: None }) };
+    let Some(found) = read(|| nodes.get_opt(node)).await else { return Adoption::SetAside };
     let epoch = asking.leadership.epoch();
     if found.spec.epoch > epoch {
         asking.stop(format!("another leader wrote node {node}: its epoch is {}, ours {epoch}", found.spec.epoch)).await;
-        return None;
+        return Adoption::Over;
     }
     asking.metrics.write("wasmnode_spec");
     let (parameters, patch) = (PatchParams::apply(OPERATOR_MANAGER), json_patch(patch::adoption(&found, epoch)));
-    let object = match request(nodes.patch(&node, &parameters, &patch)).await.and_then(|node| observed(&node)) {
+    let object = match request(nodes.patch(node, &parameters, &patch)).await.and_then(|node| observed(&node)) {
         Ok(object) => object,
         Err(failed) => {
-            // Set aside: it stops nothing, and is tried again.
-            tracing::warn!(node = %node, failed = %failed, "a node could not be taken over");
+            tracing::warn!(node, failed = %failed, "a node could not be taken over");
             asking.metrics.failed("wasmnode_spec");
-            return Some(Event::Adopted { node, object: None });
+            return match failed {
+                Failed::Test | Failed::Unanswered(_) => Adoption::Again,
+                Failed::Gone | Failed::Refused(_) | Failed::Denied(_) => Adoption::SetAside,
+            };
         }
     };
     if !asking.leadership.holds_live(asking).await {
         asking.stop("another leader holds the Lease".to_owned()).await;
-        return None;
+        return Adoption::Over;
     }
-    Some(Event::Adopted { node, object: Some(Box::new(object)) })
+    Adoption::Done(Box::new(object))
+}
+
+// === impl Adoption ===
+
+impl Adoption {
+    /// As the answer to [`crate::action::Action::Adopt`]; one that is not done is asked for again. `None`: this process ends.
+    pub(super) fn event(self, node: Arc<str>) -> Option<Event> {
+        match self {
+            Self::Done(object) => Some(Event::Adopted { node, object: Some(object) }),
+            Self::SetAside | Self::Again => Some(Event::Adopted { node, object: None }),
+            Self::Over => None,
+        }
+    }
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use kube::core::response::Status;
 use serde_json::{Value, json};
 
-use super::{Failed, bisect, pointer_step};
+use super::{Failed, barrier, bisect, pointer_step};
 use crate::action::{NewEntry, NodeWrite};
 
 fn kind(status: Value) -> &'static str {
@@ -12,6 +12,7 @@ fn kind(status: Value) -> &'static str {
         Failed::Test => "test",
         Failed::Gone => "gone",
         Failed::Refused(_) => "refused",
+        Failed::Denied(_) => "denied",
         Failed::Unanswered(_) => "unanswered",
     }
 }
@@ -27,7 +28,8 @@ fn answers_are_told_apart() {
         (json!({ "code": 409, "reason": "Conflict", "message": "" }), "test"),
         (json!({ "code": 404, "reason": "NotFound", "message": "" }), "gone"),
         (json!({ "code": 413, "reason": "RequestEntityTooLarge", "message": "" }), "refused"),
-        (json!({ "code": 403, "reason": "Forbidden", "message": "" }), "unanswered"),
+        (json!({ "code": 403, "reason": "Forbidden", "message": "" }), "denied"),
+        (json!({ "code": 429, "reason": "TooManyRequests", "message": "" }), "unanswered"),
         (json!({ "code": 500, "reason": "InternalError", "message": "" }), "unanswered"),
     ];
     for (status, expected) in rows {
@@ -56,6 +58,19 @@ fn write(adds: &[&str], removals: &[&str]) -> NodeWrite {
         remove: removals.iter().map(|id| Arc::from(*id)).collect(),
         ..NodeWrite::default()
     }
+}
+
+/// An earlier write that tests the same sequence fails after it (P5).
+#[test]
+fn a_barrier_changes_nothing_but_the_sequence() {
+    let write = NodeWrite { uid: "uid-1".into(), epoch: 3, sequence: 8, ..write(&["a"], &["old"]) };
+    let expected = json!([
+        { "op": "test", "path": "/metadata/uid", "value": "uid-1" },
+        { "op": "test", "path": "/spec/epoch", "value": 3 },
+        { "op": "test", "path": "/spec/sequence", "value": 8 },
+        { "op": "replace", "path": "/spec/sequence", "value": 9 },
+    ]);
+    assert_eq!(Value::Array(barrier(&write)), expected);
 }
 
 /// Only the poisoned entry is refused, and every other change is written once.
