@@ -39,10 +39,10 @@ pub struct Settings {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Node {
     pub(crate) object: Option<NodeObject>,
-    /// Entries of an object that vanished or was replaced: they count as running (P14).
-    pub(crate) ghosts: BTreeMap<Arc<str>, Entry>,
-    /// The ghosts' agent has killed them: a new object is there.
-    pub(crate) ghosts_are_dead: bool,
+    /// Of whatever object of this name was seen last.
+    pub(crate) newest: u64,
+    /// Entries of objects that vanished or were replaced: they count as running (P14).
+    pub(crate) ghosts: BTreeMap<Arc<str>, Ghost>,
     pub(crate) lease: Option<LeaseSeen>,
     /// When that version of the Lease was first read.
     pub(crate) lease_since: Duration,
@@ -51,6 +51,8 @@ pub(crate) struct Node {
     /// Versions of object and Lease that were known when the newest question was asked: an answer is never older (P15).
     pub(crate) floor: u64,
     pub(crate) lease_floor: u64,
+    /// The object's version when a list of the nodes was begun; 0 while there is none.
+    pub(crate) list_floor: u64,
     /// The Lease's version at which the node was given up.
     pub(crate) given_up: Option<u64>,
     pub(crate) adopting: bool,
@@ -65,6 +67,14 @@ pub(crate) struct Node {
 
 /// Where an entry lies: node and id.
 pub(crate) type Place = (Arc<str>, Arc<str>);
+
+/// An entry of an object that is gone.
+#[derive(Clone, Debug)]
+pub(crate) struct Ghost {
+    pub(crate) entry: Entry,
+    /// The object's UID.
+    pub(crate) of: Arc<str>,
+}
 
 /// A job that no node can take.
 #[derive(Clone, Debug)]
@@ -106,6 +116,8 @@ pub struct State {
     pub(crate) asked: BTreeSet<Arc<str>>,
     /// By UID: the version of the job that was known when the newest question about it was asked.
     pub(crate) floors: BTreeMap<Arc<str>, u64>,
+    /// By UID: the version of the job that was known when a list was begun, until it is complete.
+    pub(crate) list_floors: BTreeMap<Arc<str>, u64>,
     /// All jobs are in view.
     pub(crate) listed: bool,
     /// Nodes with a live Lease and without an object, from before we led: they may run anything (P14).
@@ -139,6 +151,7 @@ impl State {
             gone: BTreeSet::new(),
             asked: BTreeSet::new(),
             floors: BTreeMap::new(),
+            list_floors: BTreeMap::new(),
             listed: false,
             blockers: BTreeSet::new(),
             brake_since: None,
@@ -202,7 +215,12 @@ impl Node {
         if let Some((object, entry)) = self.object.as_ref().and_then(|object| Some((object, object.assignments.get(id)?))) {
             return Some((entry, object.report(id), self.given_up.is_some()));
         }
-        self.ghosts.get(id).map(|entry| (entry, None, self.ghosts_are_dead || self.given_up.is_some()))
+        self.ghosts.get(id).map(|ghost| (&ghost.entry, None, self.given_up.is_some() || self.is_exorcised(ghost)))
+    }
+
+    /// Whoever made another object has killed what the old one held (P14).
+    fn is_exorcised(&self, ghost: &Ghost) -> bool {
+        self.object.as_ref().is_some_and(|object| object.uid != ghost.of)
     }
 
     /// Whether the entry is part of a write that has not come back.
@@ -215,3 +233,6 @@ impl Node {
         !self.ghosts.is_empty() || self.object.as_ref().is_some_and(|object| !object.assignments.is_empty())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,7 +34,7 @@ pub(crate) async fn jobs(asking: Asking, namespace: Option<Arc<str>>) {
     each(watcher(api, config()), asking.events.clone(), |event| match event {
         watcher::Event::Init => {
             listed.clear();
-            None
+            Some(Event::JobsListing { namespace: namespace.clone() })
         }
         watcher::Event::InitApply(guard) | watcher::Event::Apply(guard) => {
             if let Some(uid) = guard.uid() {
@@ -56,7 +56,7 @@ pub(crate) async fn nodes(asking: Asking) {
     each(watcher(api, config()), asking.events.clone(), |event| match event {
         watcher::Event::Init => {
             listed.clear();
-            None
+            Some(Event::NodesListing)
         }
         watcher::Event::InitApply(guard) | watcher::Event::Apply(guard) => {
             let name: Arc<str> = guard.name_any().into();

@@ -21,6 +21,10 @@ pub enum Event {
     JobGone {
         uid: Arc<str>,
     },
+    /// A list of a namespace's jobs (`None`: of all of them) is going to be asked for: what it shows is no older than what is known (P15).
+    JobsListing {
+        namespace: Option<Arc<str>>,
+    },
     /// The list of a namespace (`None`: of all of them) is complete: these are all.
     JobsListed {
         namespace: Option<Arc<str>>,
@@ -33,6 +37,8 @@ pub enum Event {
     NodeGone {
         name: Arc<str>,
     },
+    /// As [`Event::JobsListing`].
+    NodesListing,
     NodesListed {
         names: BTreeSet<Arc<str>>,
     },
@@ -97,23 +103,38 @@ impl State {
     /// Takes in what happened.
     pub fn observe(&mut self, event: Event, now: Now) {
         match event {
-            Event::Job(job) => self.see_job(*job, 0),
+            Event::Job(job) => {
+                let floor = self.list_floors.remove(&job.uid).unwrap_or(0);
+                self.see_job(*job, floor);
+            }
             Event::JobGone { uid } => self.forget_job(&uid),
+            Event::JobsListing { namespace } => {
+                let known: Vec<_> = self.jobs_of(namespace.as_ref()).map(|job| (job.uid.clone(), job.resource_version)).collect();
+                self.list_floors.extend(known);
+            }
             Event::JobsListed { namespace, uids } => {
-                let listed = |job: &&Job| namespace.as_ref().is_none_or(|namespace| *namespace == job.namespace);
-                let vanished = self.jobs.values().filter(listed).map(|job| &job.uid).filter(|uid| !uids.contains(*uid));
+                let vanished = self.jobs_of(namespace.as_ref()).map(|job| &job.uid).filter(|uid| !uids.contains(*uid));
                 let vanished: Vec<_> = vanished.cloned().collect();
                 for uid in &vanished {
                     self.forget_job(uid);
                 }
             }
-            Event::Node { name, object } => self.see_node(&name, *object, 0, now),
+            Event::Node { name, object } => {
+                let floor = self.nodes.get_mut(&name).map_or(0, |node| std::mem::take(&mut node.list_floor));
+                self.see_node(&name, *object, floor, now);
+            }
+            Event::NodesListing => {
+                for node in self.nodes.values_mut() {
+                    node.list_floor = node.object.as_ref().map_or(0, |object| object.resource_version);
+                }
+            }
             Event::NodeGone { name } => self.lose_object(&name),
             Event::NodesListed { names } => {
                 let vanished: Vec<_> = self.nodes.keys().filter(|name| !names.contains(*name)).cloned().collect();
                 for name in &vanished {
                     self.lose_object(name);
                 }
+                self.nodes.values_mut().for_each(|node| node.list_floor = 0);
             }
             Event::Lease { node, lease } => self.see_lease(&node, Some(lease), now),
             Event::LeaseGone { node } => self.see_lease(&node, None, now),
@@ -143,6 +164,10 @@ impl State {
         self.blockers = self.nodes.iter().filter(|(_, node)| unseen(node)).map(|(name, _)| name.clone()).collect();
     }
 
+    fn jobs_of(&self, namespace: Option<&Arc<str>>) -> impl Iterator<Item = &Job> {
+        self.jobs.values().filter(move |job| namespace.is_none_or(|namespace| *namespace == job.namespace))
+    }
+
     fn see_job(&mut self, job: Job, floor: u64) {
         let uid = job.uid.clone();
         if let Some(known) = self.jobs.get(&uid) {
@@ -167,6 +192,7 @@ impl State {
         if let Some(job) = self.jobs.remove(uid) {
             self.queue.remove(&(job.created, uid.clone()));
         }
+        self.list_floors.remove(uid);
         self.stuck.remove(uid);
         self.avoid.remove(uid);
         self.refused.remove(uid);
@@ -221,7 +247,9 @@ impl State {
         let of_entries: Vec<_> = ids.filter_map(|id| Some(node.entry(id)?.0.uid.clone())).collect();
         match outcome {
             NodeOutcome::Written(object) | NodeOutcome::Stale(Some(object)) => self.see_node(name, *object, floor, now),
-            NodeOutcome::Stale(None) => self.lose_object(name),
+            // An object with another UID was made after what that answer tells.
+            NodeOutcome::Stale(None) if node.object.as_ref().is_some_and(|object| object.uid == write.uid) => self.lose_object(name),
+            NodeOutcome::Stale(None) => {}
         }
         for entry in write.add.values() {
             self.placing.remove(&entry.uid);
@@ -277,7 +305,8 @@ impl State {
 
     fn dirty_work_of(&mut self, name: &Arc<str>) {
         let Some(node) = self.nodes.get(name) else { return };
-        let entries = node.object.iter().flat_map(|object| object.assignments.values()).chain(node.ghosts.values());
+        let ghosts = node.ghosts.values().map(|ghost| &ghost.entry);
+        let entries = node.object.iter().flat_map(|object| object.assignments.values()).chain(ghosts);
         self.dirty.extend(entries.map(|entry| entry.uid.clone()));
     }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Node, Now, State};
-use crate::observe::NodeObject;
+use super::{Ghost, Node, Now, State};
+use crate::observe::{Entry, NodeObject};
 
 impl State {
     /// Takes in a node's object. A watch may be late, and so may an answer that overtook nothing; one that is older than what was known
@@ -13,15 +13,15 @@ impl State {
         if node.lease_since.is_zero() {
             node.lease_since = now.mono;
         }
+        let version = object.resource_version;
+        if version < floor {
+            self.impossible = Some(format!("node {name} is read at version {version} after {}", node.newest));
+        }
+        if version < node.newest || (version == node.newest && node.object.is_some()) {
+            return;
+        }
+        node.newest = version;
         let before = match node.object.take() {
-            Some(known) if known.uid == object.uid && known.resource_version >= object.resource_version => {
-                if object.resource_version < floor {
-                    self.impossible =
-                        Some(format!("node {name} is read at version {} after {}", object.resource_version, known.resource_version));
-                }
-                node.object = Some(known);
-                return;
-            }
             Some(known) if known.uid == object.uid => Some(known),
             Some(replaced) => {
                 node.bury(replaced);
@@ -29,10 +29,12 @@ impl State {
             }
             None => None,
         };
-        // Whoever made the new object has killed what the old one held (P14).
-        node.ghosts_are_dead = true;
-        let ghosts: Vec<_> = node.ghosts.values().map(|entry| entry.uid.clone()).collect();
-        self.dirty.extend(ghosts);
+        let returned = node.dig_up(&object.uid);
+        self.dirty.extend(node.ghosts.values().map(|ghost| ghost.entry.uid.clone()));
+        for (id, entry) in returned.into_iter().filter(|(id, _)| !object.assignments.contains_key(id)) {
+            self.unindex(&entry.uid, name, &id);
+            self.dirty.insert(entry.uid);
+        }
         self.blockers.remove(name);
         let opened = before.as_ref().is_none_or(|before| shape(before) != shape(&object));
         self.index(name, before.as_ref(), &object);
@@ -48,7 +50,6 @@ impl State {
     pub(super) fn lose_object(&mut self, name: &Arc<str>) {
         let Some(node) = self.nodes.get_mut(name) else { return };
         let Some(object) = node.object.take() else { return };
-        node.ghosts_are_dead = false;
         node.bury(object);
         let added: Vec<_> = std::mem::take(&mut node.pending).add.into_values().map(|entry| entry.uid).collect();
         for uid in added {
@@ -59,7 +60,7 @@ impl State {
 
     /// Takes an entry of a vanished object out of the state.
     pub(crate) fn exorcise(&mut self, name: &Arc<str>, id: &Arc<str>) {
-        let Some(entry) = self.nodes.get_mut(name).and_then(|node| node.ghosts.remove(id)) else { return };
+        let Some(Ghost { entry, .. }) = self.nodes.get_mut(name).and_then(|node| node.ghosts.remove(id)) else { return };
         self.unindex(&entry.uid, name, id);
         self.dirty.insert(entry.uid);
     }
@@ -101,6 +102,13 @@ fn shape(object: &NodeObject) -> (bool, i64, &str, Option<&str>, u64, usize) {
 
 impl Node {
     fn bury(&mut self, object: NodeObject) {
-        self.ghosts.extend(object.assignments);
+        let NodeObject { uid, assignments, .. } = object;
+        self.ghosts.extend(assignments.into_iter().map(|(id, entry)| (id, Ghost { entry, of: uid.clone() })));
+    }
+
+    /// The object was thought to be gone by whoever was late: what it held is its own again.
+    fn dig_up(&mut self, uid: &Arc<str>) -> Vec<(Arc<str>, Entry)> {
+        let ids: Vec<_> = self.ghosts.iter().filter(|(_, ghost)| ghost.of == *uid).map(|(id, _)| id.clone()).collect();
+        ids.into_iter().filter_map(|id| self.ghosts.remove(&id).map(|ghost| (id, ghost.entry))).collect()
     }
 }
