@@ -11,6 +11,7 @@ mod examples;
 mod ipfs;
 mod network;
 mod place;
+mod protocol;
 mod rights;
 mod s3;
 mod seam_carver;
