@@ -125,6 +125,10 @@ fn perform(state: &mut State, uid: &Arc<str>, place: Option<(&Arc<str>, &Arc<str
             }
         }
         (Step::Enqueue, _) => {
+            // No node may ever take it.
+            if let Some(deadline) = fold::deadline(job) {
+                state.wake(uid, deadline);
+            }
             state.queue.insert((created, uid.clone()));
         }
         (Step::Cancel, Some((node, id))) => nodes::cancel(state, node, id),

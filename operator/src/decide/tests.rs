@@ -7,7 +7,7 @@ use serde_json::json;
 use super::decide;
 use crate::action::Action;
 use crate::fixtures::{FENCE, assignment, job, node, second};
-use crate::observe::{Job, LeaseSeen};
+use crate::observe::{Job, LeaseSeen, Seen};
 use crate::state::{Event, NodeOutcome, Now, Settings, State, StatusOutcome};
 
 const LOST_AFTER: Duration = Duration::from_secs(30);
@@ -212,6 +212,22 @@ fn a_job_that_no_node_takes_says_why_after_a_second() {
     let scheduled = write.status.conditions.iter().find(|condition| condition.type_ == "Scheduled").expect("it is there");
     assert_eq!(scheduled.message, "no node can take it: n1: 8Gi of memory, 9Gi wanted");
     assert_eq!(scheduled.reason, "Unschedulable");
+}
+
+#[test]
+fn a_job_that_waits_for_a_node_is_met_by_its_deadline() {
+    let mut state = leader(&[]);
+    let mut carve = named("a", 0);
+    carve.policy.active_deadline_seconds = Some(60);
+    see(&mut state, &carve, at(1));
+    assert_eq!(decide(&mut state, at(1)), []);
+    let told = decide(&mut state, at(3));
+    let [Action::WriteStatus(write)] = &told[..] else { panic!("that no node takes it: {told:?}") };
+    let carve = Job { resource_version: carve.resource_version + 1, status: Seen::Unfinished(write.status.clone()), ..carve };
+    state.observe(Event::StatusWritten { uid: carve.uid.clone(), outcome: StatusOutcome::Written(Box::new(carve)) }, at(3));
+    assert_eq!(decide(&mut state, at(59)), []);
+    let actions = decide(&mut state, at(60));
+    assert!(matches!(&actions[..], [Action::WriteStatus(write)] if write.live), "{actions:?}");
 }
 
 #[test]
