@@ -1,7 +1,7 @@
 //! The assignment protocol (P1 to P17) against every order of things: the operator's and the agent's real cores, a model API server that
 //! applies the very patches, and a world that crashes, stops, cuts and delays.
 //!
-//! `world` is the model, `ledger` the invariants, `without` the switches that take a rule away. Starts no process and opens no socket.
+//! `world` is the model, `ledger` the invariants, `without` the switches that take a rule away, `outline` counts states. Starts no process and opens no socket.
 
 mod agent;
 mod api;
@@ -13,6 +13,7 @@ mod guest;
 mod ledger;
 mod network;
 mod operator;
+mod outline;
 mod paths;
 mod random;
 mod without;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use kube::core::response::Status;
 use serde_json::{Value, json};
 
+use super::outline::of_object;
 use super::without::{Rule, Without};
 
 /// What kinds of objects there are. Jobs are in one namespace, nodes and Leases in another.
@@ -99,6 +100,8 @@ pub(crate) struct Backup {
 pub(crate) struct Api {
     pub(crate) revision: u64,
     pub(crate) objects: BTreeMap<Key, Arc<Value>>,
+    /// What the objects look like, to count states by.
+    pub(crate) outlines: BTreeMap<Key, u64>,
     /// Every version, oldest first.
     pub(crate) changes: Vec<Arc<Change>>,
     /// Writes that were asked for, Leases not counted; and those that changed something.
@@ -171,6 +174,7 @@ impl Api {
     pub(crate) fn restore(&mut self, backup: &Backup) {
         self.revision = backup.revision;
         self.objects.clone_from(&backup.objects);
+        self.outlines = backup.objects.iter().map(|(key, object)| (key.clone(), of_object(object))).collect();
         self.changes.retain(|change| change.revision <= backup.revision);
     }
 
@@ -222,6 +226,7 @@ impl Api {
         }
         self.revision += 1;
         self.objects.remove(key);
+        self.outlines.remove(key);
         self.changing += 1;
         self.log(key, Some(before.clone()), None);
         Ok(before)
@@ -249,6 +254,7 @@ impl Api {
         self.revision += 1;
         after["metadata"]["resourceVersion"] = self.revision.to_string().into();
         let after = Arc::new(after);
+        self.outlines.insert(key.clone(), of_object(&after));
         self.objects.insert(key.clone(), after.clone());
         self.changing += usize::from(key.kind != Kind::Lease);
         self.log(key, before.cloned(), Some(after.clone()));

@@ -91,6 +91,10 @@ pub(crate) fn action(without: Without, mut action: Action) -> Option<Action> {
             if without.lacks(Rule::P16Lost) {
                 write.status.retries.iter_mut().for_each(|tries| tries.lost = 0);
             }
+            if without.lacks(Rule::P16Budget) {
+                write.status.retries.iter_mut().for_each(|tries| tries.budgeted = 0);
+            }
+            write.live &= without.keeps(Rule::P9Look);
         }
         Action::WriteNode(write) if without.lacks(Rule::P7Cancel) => {
             let cancelled = std::mem::take(&mut write.cancel);

@@ -157,14 +157,6 @@ fn strike(world: &mut World, fault: Fault) -> Result<(), String> {
     }
 }
 
-/// What is stored and what runs, as text: two worlds of the same are the same to who looks from outside.
-fn outline(world: &World) -> String {
-    let objects: Vec<_> =
-        world.api.objects.iter().filter(|(key, _)| key.kind != super::api::Kind::Lease).map(|(_, object)| object).collect();
-    let guests: Vec<_> = world.guests().map(|guest| &guest.fence).collect();
-    format!("{objects:?} {guests:?} {:?}", world.wires.values().map(|wire| wire.answer.is_some()).collect::<Vec<_>>())
-}
-
 /// Every fault after every step of the story.
 #[test]
 fn one_fault_anywhere_breaks_nothing() {
@@ -185,7 +177,7 @@ fn one_fault_anywhere_breaks_nothing() {
                     wrong.push(format!("{:?}, {fault:?} after step {steps}: {why}", story.name));
                 }
             }
-            states.insert(outline(&world));
+            states.insert(world.outline());
             steps += 1;
             if steps % 8 == 0
                 && let Some(step) = then.next()

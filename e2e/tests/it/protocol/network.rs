@@ -30,7 +30,7 @@ pub(crate) enum Watch {
 }
 
 /// Whether a process goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Life {
     Up,
     /// SIGSTOP.

@@ -5,7 +5,10 @@
 
 mod faults;
 mod shrink;
+mod trace;
 
+use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use fastrand::Rng;
@@ -17,8 +20,8 @@ use super::guest::Ending;
 use super::without::Without;
 use super::world::{Step, User, World};
 
-/// Schedules of one run of the tests. More of them: raise it.
-const SEEDS: u64 = 2_000;
+/// The schedules of one run of the tests: widen it for more; to replay one, let it be this one alone.
+const SEEDS: Range<u64> = 0..3_000;
 
 /// What a seed makes of the world before anything happens.
 #[derive(Clone, Copy, Debug)]
@@ -71,14 +74,15 @@ fn job(rng: &mut Rng) -> Step {
     Step::User(User::Create { name: name.into(), spec: World::job_spec(&spec) })
 }
 
-/// One schedule: the steps that were taken, and what broke.
-fn run(seed: Seed, without: Without) -> (Vec<Step>, Option<String>) {
+/// One schedule: the steps that were taken, and what broke. The states that it came through are added.
+fn run(seed: Seed, without: Without, states: &mut HashSet<u64>) -> (Vec<Step>, Option<String>) {
     let (mut world, mut rng) = seed.world(without);
     let mut steps = Vec::new();
     let faulty = rng.u32(0..60);
     for _ in 0..rng.usize(50..500) {
         let step = faults::choose(&world, &mut rng, faulty);
         let taken = world.step(&step);
+        states.insert(world.outline());
         steps.push(step);
         if let Err(why) = taken {
             return (steps, Some(why));
@@ -98,24 +102,27 @@ fn replay(seed: Seed, without: Without, steps: &[Step]) -> Option<String> {
     world.settle().err()
 }
 
+/// The shortest schedule that was found to break as this one, told step by step.
+fn told(seed: Seed, steps: Vec<Step>) -> String {
+    let without = Without::default();
+    let shortest = shrunk(steps, |steps| replay(seed, without, steps).is_some());
+    let (world, _) = seed.world(without);
+    trace::told(world, &shortest)
+}
+
 #[test]
 fn no_order_of_things_breaks_an_invariant() {
-    let (mut steps_taken, mut wrong) = (0, Vec::new());
-    for seed in (0..SEEDS).map(Seed) {
-        let (steps, why) = run(seed, Without::default());
+    let (mut steps_taken, mut states, mut wrong) = (0, HashSet::new(), Vec::new());
+    for seed in SEEDS.map(Seed) {
+        let (steps, why) = run(seed, Without::default(), &mut states);
         steps_taken += steps.len();
         if let Some(why) = why {
-            let shortest = shrunk(steps, |steps| replay(seed, Without::default(), steps).is_some());
-            let says = replay(seed, Without::default(), &shortest).unwrap_or_default();
-            wrong.push(format!(
-                "{seed:?}: {why}\n  shortest, {says}:\n    {}",
-                shortest.iter().map(|step| format!("{step:?}")).collect::<Vec<_>>().join("\n    ")
-            ));
-            if wrong.len() >= 5 {
-                break;
-            }
+            wrong.push(format!("{seed:?}: {why}\n{}", told(seed, steps)));
+        }
+        if wrong.len() > 4 {
+            break;
         }
     }
-    println!("{SEEDS} seeds, {steps_taken} steps before faults stop");
+    println!("random: {} schedules, {steps_taken} steps before faults stop, {} distinct states", SEEDS.end - SEEDS.start, states.len());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

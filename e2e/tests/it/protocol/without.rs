@@ -40,10 +40,14 @@ pub(crate) enum Rule {
     P7Cancel,
     /// A leader's epoch is higher than every one before.
     P8Epoch,
+    /// A node's patch without an answer is sent again before anything is decided.
+    P8Settled,
     /// A node that was not taken before is followed by a live look at the Lease.
     P8NewNode,
     /// The API server refuses another end of a run.
     P9Final,
+    /// An end with no report behind it follows a live look at the job.
+    P9Look,
     /// A node is given up only after L.
     P10Time,
     /// ... and only by a live GET of its Lease.
@@ -72,6 +76,8 @@ pub(crate) enum Rule {
     P14Orphans,
     /// A version that goes back means starting again.
     P15Back,
+    /// What we ourselves do is tried five times.
+    P16Budget,
     /// Lost attempts are free three times only.
     P16Lost,
     /// A report `Cancelled` ends no job.
@@ -82,16 +88,27 @@ pub(crate) enum Rule {
     P17Prefix,
 }
 
-/// The rules that are not kept.
+/// All of them.
+#[rustfmt::skip]
+pub(crate) const ALL: [Rule; Rule::P17Prefix as usize + 1] = {
+    use Rule::*;
+    [P1Fences, P2Agent, P2Operator, P4Uid, P4Counted, P4Agent, P4Version, P4Counters, P5Reread, P5Settled, P5Meaning, P6Groups, P7Folded, P7Fence, P7Kept, P7Cancel, P8Epoch, P8Settled, P8NewNode, P9Final, P9Look, P10Time, P10Look, P11Watchdog, P12FirstRead, P12Journal, P12Ended, P12SecondPod, P13Operator, P13Agent, P14Ghosts, P14Policy, P14Leader, P14Orphans, P15Back, P16Budget, P16Lost, P16Cancelled, P16Brake, P17Prefix]
+};
+
+/// The rules that are not kept, one bit each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Without(pub(crate) &'static [Rule]);
+pub(crate) struct Without(u64);
 
 impl Without {
+    pub(crate) fn these(rules: impl IntoIterator<Item = Rule>) -> Self {
+        Self(rules.into_iter().fold(0, |set, rule| set | 1 << rule as u64))
+    }
+
     pub(crate) fn keeps(self, rule: Rule) -> bool {
-        !self.0.contains(&rule)
+        !self.lacks(rule)
     }
 
     pub(crate) fn lacks(self, rule: Rule) -> bool {
-        self.0.contains(&rule)
+        self.0 & 1 << rule as u64 != 0
     }
 }

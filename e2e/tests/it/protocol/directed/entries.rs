@@ -7,7 +7,7 @@ use super::super::network::Process;
 use super::super::paths::create;
 use super::super::without::Rule;
 use super::super::world::{Step, User, World};
-use super::{Row, check};
+use super::{Row, check, row};
 
 const OPERATOR: Process = Process::Operator(0);
 const AGENT: Process = Process::Agent(0);
@@ -70,15 +70,16 @@ fn a_cancellation_that_is_overtaken(world: &mut World) -> Result<(), String> {
     world.step(&Step::LetGo(OPERATOR, Kind::Node)).map(drop)
 }
 
+pub(super) const ROWS: &[Row] = &[
+    row(Rule::P1Fences, "P1: fences never come twice", (1, 1), an_id_that_comes_twice),
+    row(Rule::P2Agent, "P2: another job under the name", (1, 1), another_job_under_the_name),
+    row(Rule::P2Agent, "P2: an edit before the job is read", (1, 1), an_edit_before_the_job_is_read),
+    row(Rule::P2Agent, "P2: a suspension before the job is read", (1, 1), a_suspension_before_the_job_is_read),
+    row(Rule::P2Operator, "P2: an edit before the first status", (1, 1), an_edit_while_it_runs_for_the_first_time),
+    row(Rule::P16Cancelled, "P16: a Cancelled report ends no job", (1, 1), a_cancellation_that_is_overtaken),
+];
+
 #[test]
 fn entries_are_carried_out_as_they_are_meant_or_not_at_all() {
-    let row = |name, without, schedule| Row { name, given: &[], without, operators: 1, nodes: 1, schedule };
-    check(&[
-        row("P1: fences never come twice", &[Rule::P1Fences], an_id_that_comes_twice),
-        row("P2: another job under the name", &[Rule::P2Agent], another_job_under_the_name),
-        row("P2: an edit before the job is read", &[Rule::P2Agent], an_edit_before_the_job_is_read),
-        row("P2: a suspension before the job is read", &[Rule::P2Agent], a_suspension_before_the_job_is_read),
-        row("P2: an edit before the first status", &[Rule::P2Operator], an_edit_while_it_runs_for_the_first_time),
-        row("P16: a Cancelled report ends no job", &[Rule::P16Cancelled], a_cancellation_that_is_overtaken),
-    ]);
+    check(ROWS);
 }

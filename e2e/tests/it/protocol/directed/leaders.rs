@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
-use super::super::api::{Deleter, Key, Kind};
+use super::super::api::{Deleter, Key, Kind, Request};
 use super::super::network::Process;
 use super::super::paths::create;
 use super::super::without::Rule;
 use super::super::world::{Step, User, World};
-use super::{Row, check};
+use super::{Row, check, holds, row};
 
 /// Who leads, and who does not.
 fn leader_and_other(world: &World) -> (Process, Process) {
@@ -112,22 +112,63 @@ fn more_than_half_of_the_nodes_go(world: &mut World) -> Result<(), String> {
     if ended(world) { Ok(()) } else { Err("the brake does not end".to_owned()) }
 }
 
+/// The new leader's patch of a node is lost, and the former leader assigns the job there.
+fn a_node_that_was_not_taken_over(world: &mut World) -> Result<(), String> {
+    world.guest_runs = 60_000;
+    let (former, next) = leader_and_other(world);
+    world.step(&Step::Hold(former, Kind::Node))?;
+    world.step(&Step::Stop(former))?;
+    world.create("carve")?;
+    let adopts = |request: &Request| {
+        matches!(request, Request::Patch { key, .. } if *key.name == *"n1") && super::is_spec_patch(request, "replace", "/spec/epoch")
+    };
+    let lost = world.delay(next, adopts)?;
+    world.step(&Step::Lose(lost))?;
+    world.until("the next leader assigns it", |world| world.wire(next, super::adds).is_some())?;
+    let adds = world.wire(next, super::adds).expect("it was just there");
+    world.arrives(adds)?;
+    world.step(&Step::Continue(former))?;
+    world.alone(former)
+}
+
+/// The deadline is taken away before the operator has seen that.
+fn a_deadline_that_is_no_more(world: &mut World) -> Result<(), String> {
+    world.step(&Step::User(User::Drain("n1".into(), true)))?;
+    world.step(&create("carve", &json!({ "activeDeadlineSeconds": 5 })))?;
+    world.run_for(2_000)?;
+    world.step(&Step::Hold(Process::Operator(0), Kind::Job))?;
+    world.set("carve", "activeDeadlineSeconds", json!(null))?;
+    world.run_for(10_000)
+}
+
+fn a_deadline_of_a_job_that_no_node_takes(world: &mut World) -> Result<(), String> {
+    world.step(&Step::User(User::Drain("n1".into(), true)))?;
+    world.step(&create("carve", &json!({ "activeDeadlineSeconds": 5 })))?;
+    world.run_for(10_000)?;
+    world.ended("carve")
+}
+
+pub(super) const LEADERS: &[Row] = &[
+    row(Rule::P8Epoch, "P8: a former leader that goes on", (2, 2), a_former_leader_that_goes_on),
+    row(Rule::P8Settled, "P8: a node that was not taken over", (2, 2), a_node_that_was_not_taken_over),
+    row(Rule::P8NewNode, "P8: a former leader and a new object", (2, 2), a_former_leader_and_a_new_object),
+    row(Rule::P14Leader, "P14: an object that vanishes unseen", (2, 2), an_object_that_vanishes_unseen),
+];
+
 #[test]
 fn one_leader_at_a_time_decides() {
-    let row = |name, without, schedule| Row { name, given: &[], without, operators: 2, nodes: 2, schedule };
-    check(&[
-        row("P8: a former leader that goes on", &[Rule::P8Epoch], a_former_leader_that_goes_on),
-        row("P8: a former leader and a new object", &[Rule::P8NewNode], a_former_leader_and_a_new_object),
-        row("P14: an object that vanishes unseen", &[Rule::P14Leader], an_object_that_vanishes_unseen),
-    ]);
+    check(LEADERS);
 }
+
+pub(super) const MEANWHILE: &[Row] = &[
+    row(Rule::P9Look, "P9: a deadline that is no more", (1, 1), a_deadline_that_is_no_more).given_without(&[Rule::P4Version]),
+    row(Rule::P14Orphans, "P14: a job deleted while nobody leads", (1, 1), a_job_deleted_while_nobody_leads),
+    row(Rule::P15Back, "P15: a restored backup", (1, 1), a_restored_backup),
+    row(Rule::P16Brake, "P16: more than half of the nodes go", (1, 3), more_than_half_of_the_nodes_go),
+];
 
 #[test]
 fn what_happened_meanwhile_is_found() {
-    let row = |name, without, nodes, schedule| Row { name, given: &[], without, operators: 1, nodes, schedule };
-    check(&[
-        row("P14: a job deleted while nobody leads", &[Rule::P14Orphans], 1, a_job_deleted_while_nobody_leads),
-        row("P15: a restored backup", &[Rule::P15Back], 1, a_restored_backup),
-        row("P16: more than half of the nodes go", &[Rule::P16Brake], 3, more_than_half_of_the_nodes_go),
-    ]);
+    check(MEANWHILE);
+    holds("P9: a deadline of a job that no node takes", 1, 1, a_deadline_of_a_job_that_no_node_takes);
 }

@@ -6,7 +6,7 @@ use super::super::api::{Deleter, Key, Kind, Request};
 use super::super::network::Process;
 use super::super::without::Rule;
 use super::super::world::{Step, User, World};
-use super::{Row, check, holds};
+use super::{Row, check, holds, row};
 
 const OPERATOR: Process = Process::Operator(0);
 
@@ -121,53 +121,36 @@ fn a_late_answer_about_a_vanished_object(world: &mut World) -> Result<(), String
     Ok(())
 }
 
+pub(super) const GIVEN_UP: &[Row] = &[
+    row(Rule::P10Time, "P10: an agent that is cut off", (1, 3), an_agent_that_is_cut_off),
+    row(Rule::P10Look, "P10: a watch that is silent", (1, 3), a_watch_that_is_silent),
+    row(Rule::P11Watchdog, "P11: an agent that is stopped", (1, 3), an_agent_that_is_stopped),
+];
+
 #[test]
 fn work_is_given_away_only_when_nothing_of_it_runs() {
-    let row = |name, without, schedule| Row { name, given: &[], without, operators: 1, nodes: 3, schedule };
-    check(&[
-        row("P10: an agent that is cut off", &[Rule::P10Time], an_agent_that_is_cut_off),
-        row("P10: a watch that is silent", &[Rule::P10Look], a_watch_that_is_silent),
-        row("P11: an agent that is stopped", &[Rule::P11Watchdog], an_agent_that_is_stopped),
-    ]);
+    check(GIVEN_UP);
 }
+
+pub(super) const COMING_BACK: &[Row] = &[
+    row(Rule::P12FirstRead, "P12: an agent that comes back", (1, 2), an_agent_that_comes_back),
+    row(Rule::P12SecondPod, "P12: a second pod", (1, 2), a_second_pod),
+    row(Rule::P12Ended, "P12: an entry that returns", (1, 1), an_entry_that_returns).given_without(&[Rule::P12FirstRead]),
+];
 
 #[test]
 fn who_comes_back_starts_nothing_twice() {
-    let row = |name, without, schedule| Row { name, given: &[], without, operators: 1, nodes: 2, schedule };
-    check(&[
-        row("P12: an agent that comes back", &[Rule::P12FirstRead], an_agent_that_comes_back),
-        row("P12: a second pod", &[Rule::P12SecondPod], a_second_pod),
-        Row {
-            name: "P12: an entry that returns",
-            given: &[Rule::P12FirstRead],
-            without: &[Rule::P12FirstRead, Rule::P12Ended],
-            operators: 1,
-            nodes: 1,
-            schedule: an_entry_that_returns,
-        },
-    ]);
+    check(COMING_BACK);
 }
+
+pub(super) const VANISHED: &[Row] = &[
+    row(Rule::P14Ghosts, "P14: an object that vanishes", (1, 3), |world| vanishes(world, Deleter::EndOfNamespace)),
+    row(Rule::P14Policy, "P14: kubectl delete wjn", (1, 3), |world| vanishes(world, Deleter::User)).given_without(&[Rule::P14Ghosts]),
+];
 
 #[test]
 fn what_vanishes_counts_as_running() {
-    check(&[
-        Row {
-            name: "P14: an object that vanishes",
-            given: &[],
-            without: &[Rule::P14Ghosts],
-            operators: 1,
-            nodes: 3,
-            schedule: |world| vanishes(world, Deleter::EndOfNamespace),
-        },
-        Row {
-            name: "P14: kubectl delete wjn",
-            given: &[Rule::P14Ghosts],
-            without: &[Rule::P14Ghosts, Rule::P14Policy],
-            operators: 1,
-            nodes: 3,
-            schedule: |world| vanishes(world, Deleter::User),
-        },
-    ]);
+    check(VANISHED);
     holds("P14: a late event of a vanished object", 1, 3, a_late_event_of_a_vanished_object);
     holds("P14: a late answer about a vanished object", 1, 3, a_late_answer_about_a_vanished_object);
 }

@@ -8,7 +8,7 @@ use super::super::network::Process;
 use super::super::paths::create;
 use super::super::without::Rule;
 use super::super::world::{Step, World};
-use super::{Row, check};
+use super::{Row, check, row};
 
 const OPERATOR: Process = Process::Operator(0);
 const AGENT: Process = Process::Agent(0);
@@ -91,34 +91,41 @@ fn results_that_arrive_late(world: &mut World) -> Result<(), String> {
     world.step(&Step::Tick(1)).map(drop)
 }
 
+/// A module that is not there.
+fn a_fetch_that_fails_for_ever(world: &mut World) -> Result<(), String> {
+    world.scripts.insert("carve".into(), vec![Ending::CannotFetch]);
+    world.create("carve")?;
+    world.run_until(world.now + 5 * 60_000, World::is_finished)?;
+    let attempts = world.ledger.attempts();
+    if attempts > 5 { Err(format!("{attempts} attempts to fetch")) } else { Ok(()) }
+}
+
+pub(super) const COUNTED: &[Row] = &[
+    row(Rule::P7Folded, "P7: a crash after the fold", (1, 1), a_crash_after_the_fold),
+    row(Rule::P7Fence, "P7: a report of an earlier fence", (1, 1), a_report_of_an_earlier_fence),
+    row(Rule::P7Kept, "P7: a report that nobody sees for a while", (1, 1), a_report_that_nobody_sees_for_a_while),
+    row(Rule::P7Cancel, "P7: a suspension while it runs", (1, 1), a_suspension_while_it_runs),
+];
+
 #[test]
 fn reports_count_once_and_stay_until_they_are_counted() {
-    let row = |name, without, schedule| Row { name, given: &[], without, operators: 1, nodes: 1, schedule };
-    check(&[
-        row("P7: a crash after the fold", &[Rule::P7Folded], a_crash_after_the_fold),
-        row("P7: a report of an earlier fence", &[Rule::P7Fence], a_report_of_an_earlier_fence),
-        row("P7: a report that nobody sees for a while", &[Rule::P7Kept], a_report_that_nobody_sees_for_a_while),
-        row("P7: a suspension while it runs", &[Rule::P7Cancel], a_suspension_while_it_runs),
-    ]);
+    check(COUNTED);
 }
+
+pub(super) const RETRIES: &[Row] = &[
+    row(Rule::P16Budget, "P16: a fetch that fails for ever", (1, 1), a_fetch_that_fails_for_ever),
+    row(Rule::P16Lost, "P16: a guest that kills agents", (1, 1), |world| a_guest_that_kills_agents(world, false)),
+    row(Rule::P12Journal, "P12: ... and their journals", (1, 1), |world| a_guest_that_kills_agents(world, true)),
+];
 
 #[test]
 fn retries_end() {
-    let row = |name, without, schedule| Row { name, given: &[], without, operators: 1, nodes: 1, schedule };
-    check(&[
-        row("P16: a guest that kills agents", &[Rule::P16Lost], |world| a_guest_that_kills_agents(world, false)),
-        row("P12: ... and their journals", &[Rule::P12Journal], |world| a_guest_that_kills_agents(world, true)),
-    ]);
+    check(RETRIES);
 }
+
+pub(super) const RESULTS: &[Row] = &[row(Rule::P17Prefix, "P17: results that arrive late", (1, 3), results_that_arrive_late)];
 
 #[test]
 fn results_are_those_of_the_attempt_that_counts() {
-    check(&[Row {
-        name: "P17: results that arrive late",
-        given: &[],
-        without: &[Rule::P17Prefix],
-        operators: 1,
-        nodes: 3,
-        schedule: results_that_arrive_late,
-    }]);
+    check(RESULTS);
 }

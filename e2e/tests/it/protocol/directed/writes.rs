@@ -8,7 +8,7 @@ use super::super::network::Process;
 use super::super::paths::create;
 use super::super::without::Rule;
 use super::super::world::{Step, User, World};
-use super::{Row, adds, check, is_spec_patch, reports, writes_status};
+use super::{Row, adds, check, is_spec_patch, reports, row, writes_status};
 
 const OPERATOR: Process = Process::Operator(0);
 const AGENT: Process = Process::Agent(0);
@@ -157,56 +157,56 @@ fn a_poisoned_report(world: &mut World) -> Result<(), String> {
     world.until("they are reported", |world| world.wire(AGENT, reports).is_some())
 }
 
+/// A proxy sends an assignment once more, when its job has been suspended and taken back.
+fn an_assignment_that_is_sent_twice(world: &mut World) -> Result<(), String> {
+    world.guest_runs = 20_000;
+    world.create("carve")?;
+    world.until("it is assigned", |world| world.wire(OPERATOR, adds).is_some())?;
+    let request =
+        world.wire(OPERATOR, adds).and_then(|wire| world.wires.get(&wire)).map(|wire| wire.request.clone()).expect("it was just there");
+    world.until("it runs", |world| world.is_running("carve"))?;
+    world.set("carve", "suspend", json!(true))?;
+    world.until("it is taken back", |world| world.assignments("n1") == 0)?;
+    world.api.serve(&request);
+    world.step(&Step::Tick(1)).map(drop)
+}
+
+pub(super) const TESTED: &[Row] = &[
+    row(Rule::P4Uid, "P4: an object that was replaced", (1, 2), an_assignment_for_an_object_that_was_replaced),
+    row(Rule::P4Counted, "P4: a former leader's assignment", (2, 2), a_former_leaders_assignment),
+    row(Rule::P4Counted, "P4: an assignment that is sent twice", (1, 1), an_assignment_that_is_sent_twice)
+        .given_without(&[Rule::P4Counters]),
+    row(Rule::P4Version, "P4: a former leader's status", (2, 1), a_former_leaders_status),
+    row(Rule::P4Agent, "P4: an agent's late removal", (1, 1), an_agents_late_removal).given_without(&[Rule::P4Counters]),
+    row(Rule::P4Counters, "P4: ... and the rule of the definition behind it", (1, 1), an_agents_late_removal)
+        .given_without(&[Rule::P4Agent]),
+    row(Rule::P9Final, "P9: a former leader's status after the end", (2, 1), a_former_leaders_status_after_the_end)
+        .given_without(&[Rule::P4Version]),
+];
+
 #[test]
 fn writes_test_what_they_build_on() {
-    let row = |name, without, operators, nodes, schedule| Row { name, given: &[], without, operators, nodes, schedule };
-    check(&[
-        row("P4: an object that was replaced", &[Rule::P4Uid], 1, 2, an_assignment_for_an_object_that_was_replaced),
-        row("P4: a former leader's assignment", &[Rule::P4Counted], 2, 2, a_former_leaders_assignment),
-        row("P4: a former leader's status", &[Rule::P4Version], 2, 1, a_former_leaders_status),
-        Row {
-            name: "P4: an agent's late removal",
-            given: &[Rule::P4Counters],
-            without: &[Rule::P4Counters, Rule::P4Agent],
-            operators: 1,
-            nodes: 1,
-            schedule: an_agents_late_removal,
-        },
-        Row {
-            name: "P4: ... and the rule of the definition behind it",
-            given: &[Rule::P4Agent],
-            without: &[Rule::P4Agent, Rule::P4Counters],
-            operators: 1,
-            nodes: 1,
-            schedule: an_agents_late_removal,
-        },
-        Row {
-            name: "P9: a former leader's status after the end",
-            given: &[Rule::P4Version],
-            without: &[Rule::P4Version, Rule::P9Final],
-            operators: 2,
-            nodes: 1,
-            schedule: a_former_leaders_status_after_the_end,
-        },
-    ]);
+    check(TESTED);
 }
+
+pub(super) const ANSWERS: &[Row] = &[
+    row(Rule::P5Reread, "P5: an assignment without an answer", (1, 2), an_assignment_without_an_answer),
+    row(Rule::P5Settled, "P5: an assignment that arrives late", (1, 2), an_assignment_that_arrives_late),
+    row(Rule::P5Meaning, "P5: a test that fails", (1, 1), a_test_that_fails),
+];
 
 #[test]
 fn no_answer_is_no_answer_and_a_failed_test_no_refusal() {
-    let row = |name, without, nodes, schedule| Row { name, given: &[], without, operators: 1, nodes, schedule };
-    check(&[
-        row("P5: an assignment without an answer", &[Rule::P5Reread], 2, an_assignment_without_an_answer),
-        row("P5: an assignment that arrives late", &[Rule::P5Settled], 2, an_assignment_that_arrives_late),
-        row("P5: a test that fails", &[Rule::P5Meaning], 1, a_test_that_fails),
-    ]);
+    check(ANSWERS);
 }
+
+pub(super) const GROUPS: &[Row] = &[
+    row(Rule::P6Groups, "P6: many at once", (1, 1), many_at_once),
+    row(Rule::P13Operator, "P13: a poisoned assignment among 32", (1, 1), a_poisoned_assignment),
+    row(Rule::P13Agent, "P13: a poisoned report among 32", (1, 1), a_poisoned_report),
+];
 
 #[test]
 fn writes_are_few_and_one_that_is_refused_stops_nothing() {
-    let row = |name, without, schedule| Row { name, given: &[], without, operators: 1, nodes: 1, schedule };
-    check(&[
-        row("P6: many at once", &[Rule::P6Groups], many_at_once),
-        row("P13: a poisoned assignment among 32", &[Rule::P13Operator], a_poisoned_assignment),
-        row("P13: a poisoned report among 32", &[Rule::P13Agent], a_poisoned_report),
-    ]);
+    check(GROUPS);
 }

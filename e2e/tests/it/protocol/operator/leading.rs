@@ -204,7 +204,11 @@ impl Operator {
                 self.ask(next(Adopting::Looking { object }), Request::Get(Key::lease(OPERATOR_LEASE)), out);
             }
             // Somebody wrote it meanwhile, or nobody knows: until it is known, the leader before us may still write there.
-            (Adopting::Patching, answer) if rest.is_some() && (is_failed_test(&answer) || matches!(answer, Answer::Silence)) => {
+            (Adopting::Patching, answer)
+                if rest.is_some()
+                    && self.without.keeps(Rule::P8Settled)
+                    && (is_failed_test(&answer) || matches!(answer, Answer::Silence)) =>
+            {
                 self.sleep(next(Adopting::Reading), now + LOOK_AGAIN);
             }
             (Adopting::Patching, _) => self.set_aside(node, rest, now, out),
