@@ -11,6 +11,7 @@ mod kubectl;
 mod objects;
 mod outage;
 mod programs;
+mod relay;
 mod requests;
 
 use std::path::{Path, PathBuf};
@@ -29,6 +30,7 @@ pub use identity::{Identity, Running};
 pub use kubectl::Answered;
 pub use objects::BoundPod;
 pub use outage::Snapshot;
+pub use relay::{Asked, Fate, Held, Relay};
 pub use requests::{Kind, Requests};
 
 /// Free ports are found by trying, and another program may take one in between.

@@ -3,6 +3,7 @@
 //! stands in for a real component, and nothing reaches beyond loopback. Holds no assertions about features: those are in `tests/it`.
 
 pub mod bench;
+pub mod cable;
 pub mod cluster;
 mod components;
 mod config;

@@ -92,8 +92,19 @@ impl Ground {
     }
 
     pub(super) fn write_kubeconfig(&self, name: &str, namespace: &str, credentials: Credentials<'_>) -> anyhow::Result<PathBuf> {
+        self.write_kubeconfig_for(&self.server(), name, namespace, credentials)
+    }
+
+    /// As [`Ground::write_kubeconfig`], for somebody who reaches the API server by another URL.
+    pub(super) fn write_kubeconfig_for(
+        &self,
+        server: &str,
+        name: &str,
+        namespace: &str,
+        credentials: Credentials<'_>,
+    ) -> anyhow::Result<PathBuf> {
         let path = self.kubeconfig(name);
-        kubeconfig::write_secret(&path, &kubeconfig::content(&self.server(), &self.authority, namespace, credentials))?;
+        kubeconfig::write_secret(&path, &kubeconfig::content(server, &self.authority, namespace, credentials))?;
         Ok(path)
     }
 

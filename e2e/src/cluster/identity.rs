@@ -51,6 +51,18 @@ impl Cluster {
         Ok(identity)
     }
 
+    /// The same identity, for a program that reaches the API server by another URL: through a relay. Its files have this at the end of
+    /// their names.
+    ///
+    /// # Errors
+    /// When its kubeconfig cannot be written.
+    pub fn through(&self, identity: &Identity, ending: &str, server: &str) -> anyhow::Result<Identity> {
+        let credentials = Credentials::TokenFile(&identity.token);
+        let name = format!("{}-{ending}", identity.name);
+        let kubeconfig = self.ground.write_kubeconfig_for(server, &name, &identity.namespace, credentials)?;
+        Ok(Identity { name, kubeconfig, ..identity.clone() })
+    }
+
     /// Writes a new token into the file, as a kubelet does long before the old one ends.
     ///
     /// # Errors

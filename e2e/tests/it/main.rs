@@ -11,6 +11,7 @@ mod examples;
 mod ipfs;
 mod network;
 mod place;
+mod processes;
 mod protocol;
 mod rights;
 mod s3;

@@ -1,11 +1,14 @@
 //! The thread from `kubectl apply` to the result in the status: operator and agents as processes on a real control plane.
 //!
-//! What a spec says is here; `thread/faults.rs` has what dies on the way, `thread/outages.rs` the API server's own faults, and
-//! `thread/stores.rs` the seam carver with S3 and IPFS.
+//! What a spec says is here. What befalls it on the way has files of its own; `stores` has the seam carver with S3 and IPFS.
 
 mod faults;
+mod gone;
 mod guests;
+mod kills;
+mod late;
 mod outages;
+mod partition;
 mod stage;
 mod stores;
 

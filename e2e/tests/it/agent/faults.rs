@@ -10,7 +10,8 @@ use kube::api::DeleteParams;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use super::stage::{ENDLESS, HELLO, PATIENCE, Stage, inline, is_busy, ready_status};
+use super::stage::{ENDLESS, HELLO, PATIENCE, Stage, inline, ready_status};
+use crate::processes::is_busy;
 
 /// Timings with which a test sees a lapse.
 const FAST: [&str; 8] = ["--renew-seconds", "0.5", "--fence-seconds", "5", "--kill-seconds", "1", "--lease-seconds", "7"];

@@ -220,35 +220,6 @@ pub(super) fn inline(wat: &str) -> Value {
     json!({ "inline": BASE64.encode(wat::parse_str(wat).expect("the module is a module")) })
 }
 
-/// Whether any process that this one started, or that one of those started, uses a processor now.
-pub(super) async fn is_busy(process: u32) -> bool {
-    let before = ticks_below(process);
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    ticks_below(process) > before
-}
-
-/// Processor time of everything below a process, as the kernel counts it.
-fn ticks_below(process: u32) -> u64 {
-    let processes: Vec<(u32, u32, u64)> = std::fs::read_dir("/proc").expect("it is mounted").flatten().filter_map(stat).collect();
-    let (mut below, mut ticks) = (vec![process], 0);
-    while let Some(parent) = below.pop() {
-        for (id, _, used) in processes.iter().filter(|(_, of, _)| *of == parent) {
-            below.push(*id);
-            ticks += used;
-        }
-    }
-    ticks
-}
-
-/// A process, its parent and the ticks that it used.
-fn stat(entry: std::fs::DirEntry) -> Option<(u32, u32, u64)> {
-    let id = entry.file_name().to_str()?.parse().ok()?;
-    let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
-    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    let number = |position: usize| fields.get(position)?.parse::<u64>().ok();
-    Some((id, u32::try_from(number(1)?).ok()?, number(11)? + number(12)?))
-}
-
 /// Prints hello.
 pub(super) const HELLO: &str = r#"(module
   (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))

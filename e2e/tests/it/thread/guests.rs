@@ -16,6 +16,16 @@ pub(super) const THREE: &str = r#"(module
 /// Loops until it is killed.
 pub(super) const ENDLESS: &str = r#"(module (memory (export "memory") 1) (func (export "_start") (loop (br 0))))"#;
 
+/// Loops until it is killed if what it reads on stdin begins with a w; else it returns at once.
+pub(super) const WAITS: &str = r#"(module
+  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "_start")
+    (i32.store (i32.const 0) (i32.const 64))
+    (i32.store (i32.const 4) (i32.const 1))
+    (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+    (if (i32.eq (i32.load8_u (i32.const 64)) (i32.const 119)) (then (loop (br 0))))))"#;
+
 /// Sleeps for some seconds in a host call, then prints "done".
 pub(super) fn sleeps(seconds: u64) -> String {
     format!(

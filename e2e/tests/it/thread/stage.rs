@@ -55,11 +55,14 @@ impl<'a> Stage<'a> {
 
     /// Starts an operator; `name` tells several apart.
     pub(super) async fn operator(&self, name: &str) -> Running {
+        self.operator_as(&self.operator_identity(name).await)
+    }
+
+    pub(super) async fn operator_identity(&self, name: &str) -> Identity {
         let node = format!("{}-control", self.pool);
         self.cluster.node(&node).await.expect("a node");
         let identity = format!("{}-{name}", self.pool);
-        let identity = self.cluster.identity(&identity, SYSTEM_NAMESPACE, OPERATOR_ACCOUNT, &node).await.expect("an identity");
-        self.operator_as(&identity)
+        self.cluster.identity(&identity, SYSTEM_NAMESPACE, OPERATOR_ACCOUNT, &node).await.expect("an identity")
     }
 
     pub(super) fn operator_as(&self, identity: &Identity) -> Running {
@@ -72,22 +75,42 @@ impl<'a> Stage<'a> {
 
     /// Starts an agent on a node of that name and waits until it takes work.
     pub(super) async fn agent(&self, node: &str) -> Running {
-        let node = format!("{}-{node}", self.pool);
-        self.cluster.node(&node).await.expect("a node");
-        let identity = self.cluster.identity(&node, &self.pool, AGENT_ACCOUNT, &node).await.expect("an identity");
+        let identity = self.agent_identity(node).await;
         let agent = self.agent_as(&identity);
-        self.until("the agent takes work", async || self.is_ready(&node).await.then_some(())).await;
+        self.takes_work(&identity.pod.node).await;
         agent
     }
 
+    /// Of an agent on a node of that name.
+    pub(super) async fn agent_identity(&self, node: &str) -> Identity {
+        let node = format!("{}-{node}", self.pool);
+        self.cluster.node(&node).await.expect("a node");
+        self.cluster.identity(&node, &self.pool, AGENT_ACCOUNT, &node).await.expect("an identity")
+    }
+
+    pub(super) async fn takes_work(&self, node: &str) {
+        self.until("the agent takes work", async || self.is_ready(node).await.then_some(())).await;
+    }
+
     pub(super) fn agent_as(&self, identity: &Identity) -> Running {
+        self.cluster.run(identity.clone(), self.agent_command(identity)).expect("it starts")
+    }
+
+    pub(super) fn agent_command(&self, identity: &Identity) -> Command {
         let mut command = Command::new(e2e::built("wasmjob-agent").expect("it is built"));
         let node = &identity.pod.node;
         command.env_clear().args(["--namespace", &self.pool, "--node-name", node, "--pod-uid", &identity.pod.uid]);
         command.args(["--allow-private-addresses", "--default-memory", "64Mi", "--log", "info,node_agent=debug"]).args(AGENT_TIMINGS);
         command.args(&self.agent_flags).arg("--kubeconfig").arg(&identity.kubeconfig);
         command.arg("--state-directory").arg(self.path(node));
-        self.cluster.run(identity.clone(), command).expect("it starts")
+        command
+    }
+
+    /// How many guests the agent of that node ever started, by its journal.
+    pub(super) fn started(&self, node: &str) -> usize {
+        let journal = self.path(&format!("{}-{node}", self.pool)).join("journal");
+        let records = std::fs::read_to_string(journal).expect("it is there");
+        records.lines().filter(|record| !record.contains("\"report\"")).count()
     }
 
     pub(super) async fn is_ready(&self, node: &str) -> bool {
