@@ -9,6 +9,7 @@ mod inline;
 pub mod ipfs;
 pub mod path;
 pub(crate) mod retry;
+mod scatter;
 pub mod s3;
 mod tree;
 

@@ -4,7 +4,7 @@
 
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use crate::process::{close_range, exit_now, replace_stdin};
+use crate::process::{close_range, exit_now, keep_freed_memory, replace_stdin};
 use crate::{compiler, zygote};
 
 /// `argv[0]` of the zygote.
@@ -12,7 +12,8 @@ pub(crate) const ZYGOTE: &str = "wasmjob: zygote";
 /// `argv[0]` of a compiler.
 pub(crate) const COMPILER: &str = "wasmjob: compiler";
 
-/// Must be the first line of `main`, before any thread is started: returns only in the process that the user started.
+/// Must be the first line of `main`, before any thread is started: returns only in the process that the user started,
+/// which from then on keeps memory that it has freed for the next download.
 pub fn enter() {
     let mut arguments = std::env::args_os();
     let Some(name) = arguments.next() else { return };
@@ -28,6 +29,7 @@ pub fn enter() {
         close_range(3, u32::MAX);
         exit_now(compiler::serve(arguments.next().as_deref().and_then(std::ffi::OsStr::to_str)));
     }
+    keep_freed_memory();
 }
 
 /// The line to the supervisor, taken out of the place of stdin so that no worker inherits it there.

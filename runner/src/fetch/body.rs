@@ -4,7 +4,7 @@
 //! decides, not their sum. What is in flight between them is bounded in bytes.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -20,7 +20,7 @@ use crate::failure::{Failure, chain};
 use crate::store::{self, Blob, BlobWriter, FinishError, Spool, Store};
 
 /// Bytes received but not yet hashed and written, at most.
-const IN_FLIGHT: u32 = 4 << 20;
+pub(super) const IN_FLIGHT: u32 = 4 << 20;
 /// Up to this many bytes are collected before threads are started: most modules are done by then.
 const SMALL: u64 = 256 << 10;
 
@@ -55,9 +55,9 @@ struct Chunk {
 }
 
 /// What this try has added to somebody's progress; taken back unless the try succeeds.
-struct Counted<'a> {
+pub(super) struct Counted<'a> {
     progress: &'a Progress,
-    added: u64,
+    added: AtomicU64,
 }
 
 /// Watches a server's pace. Only the time spent waiting for it counts, not the time our disk takes.
@@ -73,7 +73,7 @@ pub(crate) struct Pace {
 
 impl<'a> Intake<'a> {
     pub(crate) fn new(store: &'a Store, max_bytes: u64, progress: &'a Progress) -> Self {
-        Self { store, max_bytes, received: 0, progress: Counted { progress, added: 0 }, stage: Stage::Small(Vec::new()) }
+        Self { store, max_bytes, received: 0, progress: Counted::new(progress), stage: Stage::Small(Vec::new()) }
     }
 
     /// Takes the next bytes of the file. `what` names it for messages.
@@ -89,7 +89,7 @@ impl<'a> Intake<'a> {
                 return Ok(());
             }
             let collected = std::mem::take(chunks);
-            self.stage = Stage::Piped(Pipe::start(self.store.writer().map_err(|e| kept_not(what, &e))?));
+            self.stage = Stage::Piped(Pipe::start(self.store.writer().map_err(|e| not_kept(what, &e))?));
             for chunk in collected {
                 self.pipe(chunk, what).await?;
             }
@@ -104,7 +104,7 @@ impl<'a> Intake<'a> {
         }
         match std::mem::replace(&mut self.stage, Stage::Small(Vec::new())) {
             Stage::Piped(pipe) => Err(match pipe.drain().await {
-                Ok(Err(error)) => kept_not(what, &error),
+                Ok(Err(error)) => not_kept(what, &error),
                 Ok(Ok(_)) | Err(_) => thread_died(what),
             }),
             Stage::Small(_) => Ok(()),
@@ -127,19 +127,17 @@ impl<'a> Intake<'a> {
                 .map_err(lost)?
             }
             Stage::Piped(pipe) => {
-                let writer = pipe.drain().await.map_err(lost)?.map_err(|e| kept_not(what, &e))?;
+                let writer = pipe.drain().await.map_err(lost)?.map_err(|e| not_kept(what, &e))?;
                 tokio::task::spawn_blocking(move || finish(writer, expected)).await.map_err(lost)?
             }
         };
+        let blob = kept.map_err(|error| no_blob(what, error))?;
         self.progress.keep();
-        kept.map_err(|error| match error {
-            FinishError::Mismatch { expected, got } => mismatch(what, &expected, &got),
-            FinishError::Store(error) => kept_not(what, &error),
-        })
+        Ok(blob)
     }
 }
 
-fn finish(writer: BlobWriter, expected: Option<Digest>) -> Result<Blob, FinishError> {
+pub(super) fn finish(writer: BlobWriter, expected: Option<Digest>) -> Result<Blob, FinishError> {
     match expected {
         Some(expected) => writer.finish_as(&expected),
         None => writer.finish().map_err(FinishError::Store),
@@ -157,11 +155,19 @@ pub(crate) fn mismatch(what: &str, expected: &Digest, got: &Digest) -> Failure {
     )
 }
 
-fn kept_not(what: &str, error: &store::Error) -> Failure {
+/// Why the bytes did not become a blob.
+pub(super) fn no_blob(what: &str, error: FinishError) -> Failure {
+    match error {
+        FinishError::Mismatch { expected, got } => mismatch(what, &expected, &got),
+        FinishError::Store(error) => not_kept(what, &error),
+    }
+}
+
+pub(super) fn not_kept(what: &str, error: &store::Error) -> Failure {
     Failure::new(Reason::FetchFailed, format!("{what}: {}", chain(error)))
 }
 
-fn thread_died(what: &str) -> Failure {
+pub(super) fn thread_died(what: &str) -> Failure {
     Failure::new(Reason::FetchFailed, format!("{what}: the thread that keeps its bytes died; this is a defect of ours"))
 }
 
@@ -204,20 +210,24 @@ impl Pipe {
 
 // === impl Counted ===
 
-impl Counted<'_> {
-    fn add(&mut self, bytes: u64) {
-        self.added += bytes;
+impl<'a> Counted<'a> {
+    pub(super) fn new(progress: &'a Progress) -> Self {
+        Self { progress, added: AtomicU64::new(0) }
+    }
+
+    pub(super) fn add(&self, bytes: u64) {
+        self.added.fetch_add(bytes, Ordering::Relaxed);
         self.progress.fetched_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    fn keep(mut self) {
-        self.added = 0;
+    pub(super) fn keep(self) {
+        self.added.store(0, Ordering::Relaxed);
     }
 }
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.progress.fetched_bytes.fetch_sub(self.added, Ordering::Relaxed);
+        self.progress.fetched_bytes.fetch_sub(self.added.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 }
 

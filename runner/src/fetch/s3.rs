@@ -19,7 +19,7 @@ use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 
 use self::client::Target;
 use self::listing::Listed;
-use self::object::{Object, RANGES_AT_ONCE};
+use self::object::{Object, AT_ONCE};
 use super::address::AddressPolicy;
 use super::path::file_name;
 use super::retry::retrying;
@@ -101,10 +101,10 @@ impl S3 {
         let prefix = source.prefix.as_deref().unwrap_or_default();
         let bucket = self.bucket(&source.bucket, source.region.as_deref(), source.endpoint.as_deref())?;
         let listing = retrying(|| listing::list(&bucket, prefix, self.limits())).await?;
-        let (small, large): (Vec<_>, Vec<_>) = listing.files.iter().partition(|file| file.found.size_bytes <= object::RANGE_BYTES);
-        // Small objects side by side; a large one has parallel ranges of its own. Either way memory holds a few ranges.
+        let (small, large): (Vec<_>, Vec<_>) = listing.files.iter().partition(|file| file.found.size_bytes <= object::WHOLE_BYTES);
+        // Small objects side by side; a large one has parallel ranges of its own. Either way memory holds little.
         let small: Vec<_> = small.into_iter().map(|file| self.listed(store, &bucket, file, progress).boxed()).collect();
-        let mut files: Vec<_> = stream::iter(small).buffer_unordered(RANGES_AT_ONCE).try_collect().await?;
+        let mut files: Vec<_> = stream::iter(small).buffer_unordered(AT_ONCE).try_collect().await?;
         for file in large {
             files.push(self.listed(store, &bucket, file, progress).await?);
         }

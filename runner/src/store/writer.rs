@@ -1,8 +1,8 @@
 //! New bytes on their way into the store: hashed as they pass, invisible until their digest is known.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -23,7 +23,8 @@ pub struct BlobWriter {
 pub(crate) struct Spool {
     shared: Arc<Shared>,
     path: PathBuf,
-    file: File,
+    file: Arc<File>,
+    /// Bytes written. Of a file that is written in order, where the next one goes.
     len: u64,
 }
 
@@ -41,7 +42,9 @@ pub enum FinishError {
 impl BlobWriter {
     pub(super) fn create(shared: &Arc<Shared>) -> Result<Self, Error> {
         let path = shared.temporary();
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o444).open(&path).map_err(|e| Error::new("create", &path, e))?;
+        // Readable too: what is written out of order is hashed from the file.
+        let options = OpenOptions::new().read(true).write(true).create_new(true).mode(0o444).open(&path);
+        let file = Arc::new(options.map_err(|e| Error::new("create", &path, e))?);
         Ok(Self { spool: Spool { shared: Arc::clone(shared), path, file, len: 0 }, hasher: Sha256::new() })
     }
 
@@ -89,13 +92,19 @@ impl BlobWriter {
 impl Spool {
     /// Appends all of `bytes`, unhashed.
     pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let mut rest = bytes;
+        self.write_at(bytes, self.len)
+    }
+
+    /// Writes all of `bytes` where they belong, unhashed. No byte is written twice.
+    pub(crate) fn write_at(&mut self, bytes: &[u8], offset: u64) -> Result<(), Error> {
+        let (mut rest, mut offset) = (bytes, offset);
         let mut made_room = false;
         while !rest.is_empty() {
-            match self.file.write(rest) {
+            match self.file.write_at(rest, offset) {
                 Ok(0) => return Err(Error::new("write", &self.path, io::ErrorKind::WriteZero.into())),
                 Ok(written) => {
                     rest = &rest[written..];
+                    offset += written as u64;
                     self.len += written as u64;
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -107,6 +116,16 @@ impl Spool {
             }
         }
         Ok(())
+    }
+
+    /// The file, for reading what has been written.
+    pub(crate) fn reader(&self) -> Arc<File> {
+        Arc::clone(&self.file)
+    }
+
+    /// As an error of reading this file.
+    pub(crate) fn unreadable(&self, error: io::Error) -> Error {
+        Error::new("read", &self.path, error)
     }
 
     fn keep(self, digest: Digest) -> Result<Blob, Error> {

@@ -1,4 +1,6 @@
-//! One object: looked at once, then read as ranges that must all be of what was looked at.
+//! One object: looked at once, then read whole or as ranges, all of them of what was looked at.
+
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
@@ -7,20 +9,22 @@ use base64::Engine as _;
 use bytes::Bytes;
 use crds::reason::Reason;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use tokio::sync::mpsc;
 
 use super::Bucket;
 use super::refusal::{changed, setback};
-use crate::failure::chain;
+use crate::failure::{Failure, chain};
 use crate::fetch::body::{Intake, Pace, too_large};
 use crate::fetch::retry::{Setback, retrying};
+use crate::fetch::scatter::Scatter;
 use crate::fetch::{FetchLimits, Progress, Want};
 use crate::store::{Blob, Store};
 
-/// Bytes of one ranged read.
-pub(super) const RANGE_BYTES: u64 = 4 << 20;
-/// Ranges on their way at once. With one that waits and one that is being hashed and written, this bounds the memory of a fetch.
-pub(super) const RANGES_AT_ONCE: usize = 4;
+/// Objects of up to this many bytes are read whole, so that the client can compare them with the checksum that the store keeps.
+pub(super) const WHOLE_BYTES: u64 = 4 << 20;
+/// Requests on their way at once: one connection to a far store is slow.
+pub(super) const AT_ONCE: usize = 4;
+/// Bytes of one ranged read, at most: each costs the store some work of its own.
+const RANGE_BYTES: u64 = 16 << 20;
 
 /// An object and how it is reached.
 pub(super) struct Object<'a> {
@@ -37,6 +41,15 @@ pub(super) struct Found {
     pub(super) etag: Option<String>,
     /// Base64 of the SHA-256 of the whole object, if it was uploaded with one.
     pub(super) sha256: Option<String>,
+}
+
+/// The answer to one read, as it comes: never more than it was to be.
+struct Body {
+    stream: ByteStream,
+    pace: Pace,
+    length: u64,
+    received: u64,
+    what: String,
 }
 
 // === impl Object ===
@@ -81,16 +94,17 @@ impl Object<'_> {
             return Err(too_large(&what, want.max_bytes).into());
         }
         progress.expect(found.size_bytes);
-        let mut intake = Intake::new(store, want.max_bytes, progress);
-        if found.size_bytes <= RANGE_BYTES {
-            // Whole, so that the client can compare it with the checksum that the store keeps.
-            for bytes in self.part(found, None, found.size_bytes).await? {
+        let blob = if found.size_bytes <= WHOLE_BYTES {
+            let mut intake = Intake::new(store, want.max_bytes, progress);
+            for bytes in self.whole(found).await? {
                 intake.push(bytes, &what).await?;
             }
+            intake.finish(want.expected, &what).await?
         } else {
-            self.read_ranges(found, &mut intake).await?;
-        }
-        let blob = intake.finish(want.expected, &what).await?;
+            let scatter = Scatter::start(store, progress, &what)?;
+            self.read_ranges(found, &scatter).await?;
+            scatter.finish(found.size_bytes, want.expected, &what).await?
+        };
         let sha256 = base64::engine::general_purpose::STANDARD.encode(blob.digest().as_bytes());
         match &found.sha256 {
             Some(promised) if *promised != sha256 => Err(Setback::passing(
@@ -101,54 +115,51 @@ impl Object<'_> {
         }
     }
 
-    /// Several ranges on their way while the first of them is handed on.
-    async fn read_ranges(&self, found: &Found, intake: &mut Intake<'_>) -> Result<(), Setback> {
-        let what = self.what();
-        let starts = (0..found.size_bytes).step_by(usize::try_from(RANGE_BYTES).unwrap_or(usize::MAX));
-        let (to_intake, mut parts) = mpsc::channel(1);
-        let receive =
-            async move {
-                let mut ranges =
-                    stream::iter(starts.map(|start| {
-                        let end = (start + RANGE_BYTES).min(found.size_bytes);
-                        // A range that stays out of reach fails the whole, and then all of it may be tried again: the object may have changed.
-                        async move {
-                            retrying(|| self.part(found, Some((start, end)), end - start)).await.map_err(|e| Setback::Passing(e, None))
-                        }
-                    }))
-                    .buffered(RANGES_AT_ONCE);
-                while let Some(part) = ranges.try_next().await? {
-                    if to_intake.send(part).await.is_err() {
-                        break;
-                    }
-                }
-                Ok(())
-            };
-        let hand_on = async {
-            while let Some(part) = parts.recv().await {
-                for bytes in part {
-                    intake.push(bytes, &what).await?;
-                }
-            }
-            Ok::<(), Setback>(())
-        };
-        tokio::try_join!(receive, hand_on).map(|_| ())
+    /// Several ranges at once, each to its place as it comes.
+    async fn read_ranges(&self, found: &Found, scatter: &Scatter<'_>) -> Result<(), Setback> {
+        let ranges = ranges(found.size_bytes).map(|(start, end)| self.read_range(found, start, end, scatter));
+        // A range that stays out of reach fails the whole, and then all of it may be tried again: the object may have changed.
+        let all = stream::iter(ranges).buffer_unordered(AT_ONCE).try_collect::<()>().await;
+        all.map_err(|failure| Setback::Passing(failure, None))
     }
 
-    /// The bytes of one read, exactly `length` of them.
-    async fn part(&self, found: &Found, range: Option<(u64, u64)>, length: u64) -> Result<Vec<Bytes>, Setback> {
+    /// The bytes from `start` to before `end`; one that broke off goes on where it did.
+    async fn read_range(&self, found: &Found, start: u64, end: u64, scatter: &Scatter<'_>) -> Result<(), Failure> {
+        let at = &AtomicU64::new(start);
+        retrying(|| async move {
+            let from = at.load(Ordering::Relaxed);
+            let mut body = self.body(found, Some((from, end)), end - from).await?;
+            while let Some(bytes) = body.next().await? {
+                let offset = at.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                if !scatter.put(offset, bytes).await {
+                    // A thread has hung up. `finish` says why.
+                    return Ok(());
+                }
+            }
+            body.is_whole()
+        })
+        .await
+    }
+
+    /// All bytes of a small object.
+    async fn whole(&self, found: &Found) -> Result<Vec<Bytes>, Setback> {
+        let mut body = self.body(found, None, found.size_bytes).await?;
+        let mut chunks = Vec::new();
+        while let Some(bytes) = body.next().await? {
+            chunks.push(bytes);
+        }
+        body.is_whole().map(|()| chunks)
+    }
+
+    /// What answers one read, which is to be `length` bytes of what was found.
+    async fn body(&self, found: &Found, range: Option<(u64, u64)>, length: u64) -> Result<Body, Setback> {
         let what = self.what();
         let range = range.map(|(start, end)| format!("bytes={start}-{}", end - 1));
         let output = self.get(found.etag.clone(), range).await?;
         if output.e_tag != found.etag {
             return Err(changed(&what));
         }
-        let chunks = collect(output.body, length, &what, self.limits).await?;
-        let got: u64 = chunks.iter().map(|bytes| bytes.len() as u64).sum();
-        if got != length {
-            return Err(Setback::passing(Reason::FetchFailed, format!("{what}: expected {length} bytes, got {got}")));
-        }
-        Ok(chunks)
+        Ok(Body { stream: output.body, pace: Pace::new(self.limits), length, received: 0, what })
     }
 
     async fn get(&self, etag: Option<String>, range: Option<String>) -> Result<GetObjectOutput, Setback> {
@@ -169,19 +180,35 @@ impl Object<'_> {
     }
 }
 
-/// A body of at most `most` bytes.
-async fn collect(mut body: ByteStream, most: u64, what: &str, limits: &FetchLimits) -> Result<Vec<Bytes>, Setback> {
-    let mut pace = Pace::new(limits);
-    let mut chunks = Vec::new();
-    let mut received = 0;
-    while let Some(chunk) = pace.wait(body.next(), what).await? {
-        let bytes = chunk.map_err(|e| Setback::passing(Reason::FetchFailed, format!("{what}: the transfer broke off: {}", chain(&e))))?;
-        pace.count(bytes.len(), what)?;
-        received += bytes.len() as u64;
-        if received > most {
-            return Err(Setback::passing(Reason::FetchFailed, format!("{what}: the store sent more than the {most} bytes it announced")));
+// === impl Body ===
+
+impl Body {
+    async fn next(&mut self) -> Result<Option<Bytes>, Setback> {
+        let what = &self.what;
+        let broken = |e| Setback::passing(Reason::FetchFailed, format!("{what}: the transfer broke off: {}", chain(&e)));
+        let Some(chunk) = self.pace.wait(self.stream.next(), what).await? else { return Ok(None) };
+        let bytes = chunk.map_err(broken)?;
+        self.pace.count(bytes.len(), what)?;
+        self.received += bytes.len() as u64;
+        if self.received > self.length {
+            let message = format!("{what}: the store sent more than the {} bytes it announced", self.length);
+            return Err(Setback::passing(Reason::FetchFailed, message));
         }
-        chunks.push(bytes);
+        Ok(Some(bytes))
     }
-    Ok(chunks)
+
+    /// It has ended; it may have too soon.
+    fn is_whole(&self) -> Result<(), Setback> {
+        if self.received == self.length {
+            return Ok(());
+        }
+        Err(Setback::passing(Reason::FetchFailed, format!("{}: expected {} bytes, got {}", self.what, self.length, self.received)))
+    }
+}
+
+/// The ranges that an object is read in: large, but enough of them for several at once.
+fn ranges(size_bytes: u64) -> impl Iterator<Item = (u64, u64)> {
+    let each = size_bytes.div_ceil(AT_ONCE as u64).clamp(WHOLE_BYTES, RANGE_BYTES);
+    let starts = (0..size_bytes).step_by(usize::try_from(each).unwrap_or(usize::MAX));
+    starts.map(move |start| (start, (start + each).min(size_bytes)))
 }
