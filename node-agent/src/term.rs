@@ -64,6 +64,9 @@ pub(crate) struct Term<'a> {
     drain: Drain,
     drain_over: Option<Instant>,
     mirror: Mirror,
+    /// Of status, in the newest version that was seen. Higher than the mirror's: somebody else wrote, such as the process before this one,
+    /// whose request was still on its way.
+    sequence: i64,
     refusals: Refusals,
     removing: Option<Instant>,
     doing: Doing,
@@ -114,6 +117,7 @@ impl<'a> Term<'a> {
             means,
             deadline,
             mirror: Mirror::of(&first),
+            sequence: 0,
             entries,
             seen,
             attempts,
@@ -206,6 +210,7 @@ impl<'a> Term<'a> {
     fn saw(&mut self, node: WasmNode) {
         if self.seen.saw(&node.metadata) {
             self.entries = node.spec.assignments;
+            self.sequence = node.status.map_or(0, |status| status.sequence);
         }
     }
 

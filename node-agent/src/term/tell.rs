@@ -59,7 +59,7 @@ impl Term<'_> {
             return;
         }
         let (api, node) = (self.api.clone(), self.agent.config.node_name.clone());
-        if self.doubted {
+        if self.doubted || self.sequence > self.mirror.sequence {
             // A doubt that comes while the answer is on its way is not settled by that answer.
             self.doubted = false;
             let read = async move { within(CALL, api.get_opt(&node)).await.map(|found| found.map(Box::new)) };

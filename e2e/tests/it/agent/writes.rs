@@ -111,3 +111,26 @@ async fn a_poisoned_report_shrinks_and_stops_nothing() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(writes().await, before);
 }
+
+/// As by the process before this one, whose last write was still on its way when this one had read: what it says is not so any more.
+#[tokio::test]
+async fn a_status_that_another_process_wrote_late_is_written_anew() {
+    let stage = Stage::new("foreign").await;
+    let identity = stage.identity("only").await;
+    let _agent = stage.start(&identity, &[]);
+    stage.ready().await;
+    let late = async || {
+        let status = stage.node().await.and_then(|node| node.status).expect("a status");
+        let mut conditions = serde_json::to_value(&status.conditions).expect("JSON");
+        (conditions[0]["status"], conditions[0]["reason"]) = (json!("False"), json!("Draining"));
+        let operations = json!([
+            { "op": "test", "path": "/status/agent", "value": status.agent },
+            { "op": "test", "path": "/status/sequence", "value": status.sequence },
+            { "op": "replace", "path": "/status/sequence", "value": status.sequence + 1 },
+            { "op": "replace", "path": "/status/conditions", "value": conditions },
+        ]);
+        answer(&stage, &operations, false).await.ok()
+    };
+    stage.until("it is written", late).await;
+    stage.ready().await;
+}
