@@ -22,6 +22,9 @@ pub enum Action {
     Follow { namespace: Arc<str>, name: Arc<str>, uid: Arc<str> },
     /// Delete a job whose time after its end is over.
     DeleteJob { namespace: Arc<str>, name: Arc<str>, uid: Arc<str>, resource_version: u64 },
+    /// Take away what is left of a node whose Node is gone (P14): object (its UID) and Lease, each in this version only, and after a live
+    /// look that the Node is gone.
+    ForgetNode { node: Arc<str>, object: Option<(Arc<str>, u64)>, lease: Option<u64> },
     /// What was seen cannot be: a restored backup (P15). Begin again from a list.
     StartAgain { why: String },
 }

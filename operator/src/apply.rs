@@ -3,6 +3,7 @@
 //! Decides nothing about jobs. Every write tests what it builds on (P4); after a failed test, or no answer, the object is read live and
 //! the decision is made anew (P5).
 
+mod gone;
 mod job;
 mod node;
 
@@ -62,6 +63,7 @@ pub(crate) fn start(asking: &Asking, action: Action) {
                 let lease = live_lease(&asking, &node).await;
                 Some(Event::LeaseRead { node, lease })
             }
+            Action::ForgetNode { node, object, lease } => Some(gone::forget(&asking, node, object, lease).await),
             Action::StartAgain { why } => {
                 asking.stop(format!("a restored backup? {why}; starting again from a list")).await;
                 None

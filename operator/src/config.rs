@@ -32,6 +32,9 @@ pub struct Config {
     /// Seconds for which nothing is given away when more than half of the nodes are lost at once.
     #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub brake_seconds: u64,
+    /// Seconds that a Node must be gone before its WasmNode, once it has no assignments, and its agent's Lease are deleted.
+    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub node_gone_seconds: u64,
     /// What is logged, such as info or operator=debug,info.
     #[arg(long, env = "WASMJOB_LOG", default_value = "info")]
     pub log: String,
@@ -40,6 +43,10 @@ pub struct Config {
 impl Config {
     pub(crate) fn node_lost(&self) -> Duration {
         Duration::from_secs(self.node_lost_seconds)
+    }
+
+    pub(crate) fn node_gone(&self) -> Duration {
+        Duration::from_secs(self.node_gone_seconds)
     }
 
     pub(crate) fn brake(&self) -> Duration {

@@ -78,12 +78,18 @@ async fn lead(
     let keeper = tokio::spawn(leadership.clone().keep(client.clone(), pool.clone(), metrics.clone()));
     metrics.leader.set(1);
     metrics.epoch.set(leadership.epoch());
-    let settings = Settings { epoch: leadership.epoch(), lost_after: config.node_lost(), brake_for: config.brake() };
+    let settings =
+        Settings { epoch: leadership.epoch(), lost_after: config.node_lost(), brake_for: config.brake(), gone_after: config.node_gone() };
     let clock = Instant::now();
     let mut state = State::new(settings);
     take_over(&asking, &mut state, clock).await?;
     let served = served(config);
-    let mut watches = vec![tokio::spawn(watch::leases(asking.clone())), tokio::spawn(watch::nodes(asking.clone()))];
+    let mut watches = vec![
+        tokio::spawn(watch::leases(asking.clone())),
+        tokio::spawn(watch::nodes(asking.clone())),
+        // Nothing waits for it: an operator that may not see Nodes forgets none.
+        tokio::spawn(watch::kube_nodes(asking.clone())),
+    ];
     watches.extend(served.iter().map(|namespace| tokio::spawn(watch::jobs(asking.clone(), namespace.clone()))));
     let looping = async {
         first_lists(&mut state, &mut incoming, served.len(), clock).await?;

@@ -3,6 +3,7 @@
 //! Per job the ladder of `step`; per node what its Lease says (`nodes`); between them the queue (`queue`).
 
 mod fold;
+mod gone;
 mod nodes;
 mod place;
 mod queue;
@@ -25,12 +26,14 @@ pub fn decide(state: &mut State, now: Now) -> Vec<Action> {
     }
     let mut actions = Vec::new();
     due(state, now);
-    nodes::look(state, now, &mut actions);
+    gone::notice(state, now);
     while let Some(uid) = state.dirty.pop_first() {
         consider(state, &uid, now, &mut actions);
     }
+    nodes::look(state, now, &mut actions);
     queue::place_waiting(state, now, &mut actions);
     nodes::flush(state, now, &mut actions);
+    gone::forget(state, now, &mut actions);
     for action in &actions {
         remember_floor(state, action);
     }
@@ -57,7 +60,7 @@ fn remember_floor(state: &mut State, action: &Action) {
             let known = state.jobs.get(uid).map_or(0, |job| job.resource_version);
             state.floors.insert(uid.clone(), known);
         }
-        Action::StartAgain { .. } => {}
+        Action::ForgetNode { .. } | Action::StartAgain { .. } => {}
     }
 }
 

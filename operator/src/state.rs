@@ -14,6 +14,7 @@ use crate::observe::{Entry, Job, LeaseSeen, NodeObject, Reported};
 
 mod event;
 mod index;
+mod lease;
 
 pub use event::{Event, NodeOutcome, StatusOutcome};
 
@@ -33,6 +34,8 @@ pub struct Settings {
     pub lost_after: Duration,
     /// How long mass reassignment is held back (P16).
     pub brake_for: Duration,
+    /// How long a Node must be gone before what is left of it is taken away (P14).
+    pub gone_after: Duration,
 }
 
 /// A node.
@@ -63,6 +66,11 @@ pub(crate) struct Node {
     pub(crate) pending: NodeWrite,
     /// Since when removals wait for company.
     pub(crate) alone_since: Option<Duration>,
+    /// Since when there is no Node of this name, as far as is known.
+    pub(crate) gone_since: Option<Duration>,
+    /// What is left of it is being taken away; or not before then, since it did not hold.
+    pub(crate) forgetting: bool,
+    pub(crate) forget_after: Duration,
 }
 
 /// Where an entry lies: node and id.
@@ -91,6 +99,8 @@ pub struct State {
     pub(crate) nodes: BTreeMap<Arc<str>, Node>,
     /// By job UID: where its entries lie.
     pub(crate) work: BTreeMap<Arc<str>, BTreeSet<Place>>,
+    /// Names of the cluster's Nodes; `None` while they are not known.
+    pub(crate) kube_nodes: Option<BTreeSet<Arc<str>>>,
     /// Jobs to look at.
     pub(crate) dirty: BTreeSet<Arc<str>>,
     /// Jobs that wait for a node, oldest first.
@@ -137,6 +147,7 @@ impl State {
             jobs: BTreeMap::new(),
             nodes: BTreeMap::new(),
             work: BTreeMap::new(),
+            kube_nodes: None,
             dirty: BTreeSet::new(),
             queue: BTreeSet::new(),
             stuck: BTreeMap::new(),

@@ -9,7 +9,8 @@ use crds::node::WasmNode;
 use futures_util::{Stream, StreamExt as _};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::core::DeserializeGuard;
+use k8s_openapi::api::core::v1::Node;
+use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::watcher;
 use kube::{Api, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
@@ -86,6 +87,36 @@ pub(crate) async fn leases(asking: Asking) {
         }
         watcher::Event::Delete(lease) => Some(Event::LeaseGone { node: lease.name_any().into() }),
         watcher::Event::InitDone => Some(Event::LeasesListed { nodes: std::mem::take(&mut listed) }),
+    })
+    .await;
+}
+
+/// Sends the names of the cluster's Nodes as they come and go. Of what changes in them, nothing.
+pub(crate) async fn kube_nodes(asking: Asking) {
+    let api: Api<PartialObjectMeta<Node>> = Api::all(asking.client.clone());
+    let (mut names, mut listed) = (BTreeSet::new(), BTreeSet::new());
+    each(watcher(api, config()), asking.events.clone(), |event| match event {
+        watcher::Event::Init => {
+            listed.clear();
+            None
+        }
+        watcher::Event::InitApply(node) => {
+            listed.insert(Arc::from(node.name_any()));
+            None
+        }
+        watcher::Event::InitDone => {
+            names = std::mem::take(&mut listed);
+            Some(Event::KubeNodesListed { names: names.clone() })
+        }
+        watcher::Event::Apply(node) => {
+            let name: Arc<str> = node.name_any().into();
+            names.insert(name.clone()).then_some(Event::KubeNode { name })
+        }
+        watcher::Event::Delete(node) => {
+            let name: Arc<str> = node.name_any().into();
+            names.remove(&name);
+            Some(Event::KubeNodeGone { name })
+        }
     })
     .await;
 }

@@ -50,10 +50,12 @@ fn lost(state: &State, now: Now) -> Vec<Arc<str>> {
     state.nodes.iter().filter(|(_, node)| silent(node) || is_released(node)).map(|(name, _)| name.clone()).collect()
 }
 
-/// Whether more than half of the nodes went at once, a while ago at most: then the fault is likelier ours (P16).
+/// Whether more than half of the nodes went at once, a while ago at most: then the fault is likelier ours (P16). Nodes that were deleted do
+/// not count.
 fn brake(state: &mut State, lost: &[Arc<str>], now: Now) -> bool {
-    let silent = lost.iter().filter(|name| !is_released(&state.nodes[*name])).count();
-    let total = state.nodes.values().filter(|node| node.object.is_some() || node.has_work()).count();
+    let counts = |node: &Node| node.gone_since.is_none() && (node.object.is_some() || node.has_work());
+    let silent = lost.iter().map(|name| &state.nodes[name]).filter(|node| node.gone_since.is_none() && !is_released(node)).count();
+    let total = state.nodes.values().filter(|node| counts(node)).count();
     if total < 2 || silent * 2 <= total {
         state.brake_since = None;
         return false;

@@ -11,6 +11,7 @@ use crate::observe::{Job, LeaseSeen, Seen};
 use crate::state::{Event, NodeOutcome, Now, Settings, State, StatusOutcome};
 
 const LOST_AFTER: Duration = Duration::from_secs(30);
+const GONE_AFTER: Duration = Duration::from_mins(10);
 
 fn at(seconds: u64) -> Now {
     Now { wall: second(i64::try_from(seconds).expect("small")), mono: Duration::from_secs(seconds) }
@@ -22,7 +23,7 @@ fn lease(version: u64, node: &str) -> LeaseSeen {
 
 /// A leader of epoch 7 that sees these nodes, empty and alive, and all jobs, of which there are none.
 fn leader(names: &[&str]) -> State {
-    let mut state = State::new(Settings { epoch: 7, lost_after: LOST_AFTER, brake_for: Duration::from_mins(10) });
+    let mut state = State::new(Settings { epoch: 7, lost_after: LOST_AFTER, brake_for: Duration::from_mins(10), gone_after: GONE_AFTER });
     for name in names {
         state.observe(Event::Lease { node: (*name).into(), lease: lease(1, name) }, at(0));
         state.observe(Event::Node { name: (*name).into(), object: Box::new(node(name, 1, json!({}), json!({}))) }, at(0));
@@ -133,6 +134,18 @@ fn more_than_half_of_the_nodes_at_once_are_held_back_for_a_while() {
         assert_eq!(decide(&mut state, at(seconds)), [], "{seconds}");
     }
     assert_eq!(decide(&mut state, at(640)), [Action::GetLease { node: "n1".into() }], "the brake ends after ten minutes (P16)");
+}
+
+#[test]
+fn nodes_that_were_deleted_pull_no_brake() {
+    let mut state = leader(&["n1", "n2", "n3"]);
+    let carve = named("a", 0);
+    see(&mut state, &carve, at(1));
+    let held = node("n1", 2, json!({ "uid-a-1-0-1": assignment(&carve, 1, FENCE) }), json!({}));
+    state.observe(Event::Node { name: "n1".into(), object: Box::new(held) }, at(1));
+    state.observe(Event::KubeNodesListed { names: ["n3".into()].into() }, at(1));
+    state.observe(Event::Lease { node: "n3".into(), lease: lease(5, "n3") }, at(30));
+    assert_eq!(decide(&mut state, at(31)), [Action::GetLease { node: "n1".into() }]);
 }
 
 /// An agent lives, and what it holds is not known (P14).

@@ -7,6 +7,9 @@ use std::time::Duration;
 use super::{Node, Now, State};
 use crate::observe::{Job, LeaseSeen, NodeObject};
 
+/// How long a node that could not be forgotten is left alone.
+const FORGET_AGAIN_AFTER: Duration = Duration::from_mins(1);
+
 /// How long a job whose status the API server refuses in any size is left alone.
 const REFUSED_AGAIN_AFTER: Duration = Duration::from_mins(1);
 
@@ -52,6 +55,16 @@ pub enum Event {
     LeasesListed {
         nodes: BTreeSet<Arc<str>>,
     },
+    /// The cluster's Nodes, from a watch of nothing but their names.
+    KubeNode {
+        name: Arc<str>,
+    },
+    KubeNodeGone {
+        name: Arc<str>,
+    },
+    KubeNodesListed {
+        names: BTreeSet<Arc<str>>,
+    },
     /// Answers to actions.
     LeaseRead {
         node: Arc<str>,
@@ -72,6 +85,10 @@ pub enum Event {
     StatusWritten {
         uid: Arc<str>,
         outcome: StatusOutcome,
+    },
+    /// What was left of a node whose Node is gone was taken away, or changed before, or the Node is there.
+    Forgotten {
+        node: Arc<str>,
     },
     /// The API server takes no assignment of this job (P13).
     EntryRefused {
@@ -144,6 +161,18 @@ impl State {
                     self.see_lease(name, None, now);
                 }
             }
+            Event::KubeNode { name } => {
+                if let Some(names) = &mut self.kube_nodes {
+                    names.insert(name);
+                }
+            }
+            Event::KubeNodeGone { name } => {
+                if let Some(names) = &mut self.kube_nodes {
+                    names.remove(&name);
+                }
+            }
+            Event::KubeNodesListed { names } => self.kube_nodes = Some(names),
+            Event::Forgotten { node } => self.forgotten(&node, now),
             Event::LeaseRead { node, lease } => self.lease_read(&node, lease, now),
             Event::JobRead { uid, job } => self.job_read(&uid, job.map(|job| *job)),
             Event::Adopted { node, object } => self.adopted(&node, object.map(|object| *object), now),
@@ -270,44 +299,10 @@ impl State {
         }
     }
 
-    fn see_lease(&mut self, name: &Arc<str>, lease: Option<LeaseSeen>, now: Now) {
-        let node = self.nodes.entry(name.clone()).or_default();
-        let older = |known: &LeaseSeen| lease.as_ref().is_some_and(|lease| lease.resource_version <= known.resource_version);
-        if node.lease.as_ref().is_some_and(older) || (lease.is_none() && node.lease.is_none() && node.lease_since > Duration::ZERO) {
-            return;
-        }
-        let returned = node.given_up.take().is_some();
-        node.lease = lease;
-        node.lease_since = now.mono.max(Duration::from_nanos(1));
-        if returned {
-            self.dirty_work_of(name);
-        }
-        self.look_at_stuck();
-    }
-
-    fn lease_read(&mut self, name: &Arc<str>, lease: Option<LeaseSeen>, now: Now) {
+    fn forgotten(&mut self, name: &Arc<str>, now: Now) {
         let Some(node) = self.nodes.get_mut(name) else { return };
-        node.asked = false;
-        let version = |lease: &Option<LeaseSeen>| lease.as_ref().map_or(0, |lease| lease.resource_version);
-        let (read, known, asked_at) = (version(&lease), version(&node.lease), node.lease_floor);
-        if read < asked_at && lease.is_some() {
-            self.impossible = Some(format!("the Lease of {name} is read at version {read} after {asked_at}"));
-        } else if read == asked_at && read == known {
-            // A released Lease, or the very version that had been there for L when it was asked for: nothing of its agent lives (P10). One
-            // that a watch brought while the answer was on its way is a renewal, even if the answer is the same.
-            node.given_up = Some(read);
-            self.blockers.remove(name);
-            self.dirty_work_of(name);
-        } else {
-            self.see_lease(name, lease, now);
-        }
-    }
-
-    fn dirty_work_of(&mut self, name: &Arc<str>) {
-        let Some(node) = self.nodes.get(name) else { return };
-        let ghosts = node.ghosts.values().map(|ghost| &ghost.entry);
-        let entries = node.object.iter().flat_map(|object| object.assignments.values()).chain(ghosts);
-        self.dirty.extend(entries.map(|entry| entry.uid.clone()));
+        node.forgetting = false;
+        node.forget_after = now.mono + FORGET_AGAIN_AFTER;
     }
 
     /// A node may take now what none took before.

@@ -13,12 +13,13 @@ use serde_json::{Value, json};
 use super::outline::of_object;
 use super::without::{Rule, Without};
 
-/// What kinds of objects there are. Jobs are in one namespace, nodes and Leases in another.
+/// What kinds of objects there are. Jobs are in one namespace, nodes and Leases in another; the cluster's own Nodes are in none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Kind {
     Job,
     Node,
     Lease,
+    KubeNode,
 }
 
 /// One object's place.
@@ -115,6 +116,17 @@ pub(crate) struct Api {
     pub(crate) poison: Option<&'static str>,
 }
 
+// === impl Kind ===
+
+impl Kind {
+    pub(crate) const ALL: [Self; 4] = [Self::Job, Self::Node, Self::Lease, Self::KubeNode];
+
+    /// Whether it is defined here: of such objects writes are counted.
+    fn is_ours(self) -> bool {
+        matches!(self, Self::Job | Self::Node)
+    }
+}
+
 // === impl Key ===
 
 impl Key {
@@ -124,6 +136,10 @@ impl Key {
 
     pub(crate) fn node(name: &str) -> Self {
         Self { kind: Kind::Node, name: name.into() }
+    }
+
+    pub(crate) fn kube_node(name: &str) -> Self {
+        Self { kind: Kind::KubeNode, name: name.into() }
     }
 
     pub(crate) fn lease(name: &str) -> Self {
@@ -141,7 +157,7 @@ impl Api {
     /// Answers, and changes what is to be changed.
     pub(crate) fn serve(&mut self, request: &Request) -> Answer {
         let is_write = !matches!(request, Request::Get(_) | Request::List(_));
-        if is_write && kind_of(request) != Kind::Lease {
+        if is_write && kind_of(request).is_ours() {
             self.writes += 1;
             self.newest = Some(request.clone());
         }
@@ -239,7 +255,7 @@ impl Api {
             if after == **before {
                 return Ok(before.clone());
             }
-            if key.kind != Kind::Lease && after["spec"] != before["spec"] {
+            if key.kind.is_ours() && after["spec"] != before["spec"] {
                 let generation = before["metadata"]["generation"].as_i64().unwrap_or(1);
                 after["metadata"]["generation"] = (generation + 1).into();
             }
@@ -256,7 +272,7 @@ impl Api {
         let after = Arc::new(after);
         self.outlines.insert(key.clone(), of_object(&after));
         self.objects.insert(key.clone(), after.clone());
-        self.changing += usize::from(key.kind != Kind::Lease);
+        self.changing += usize::from(key.kind.is_ours());
         self.log(key, before.cloned(), Some(after.clone()));
         Ok(after)
     }
@@ -292,7 +308,7 @@ fn with_defaults(kind: Kind, object: &mut Value) {
             }
             object["status"] = json!({ "agent": "", "sequence": 0, "reports": {} });
         }
-        Kind::Lease => {}
+        Kind::Lease | Kind::KubeNode => {}
     }
 }
 

@@ -101,6 +101,7 @@ pub(crate) fn action(without: Without, mut action: Action) -> Option<Action> {
             write.remove.extend(cancelled);
         }
         Action::GetJob { .. } if without.lacks(Rule::P14Orphans) => return None,
+        Action::ForgetNode { .. } if without.lacks(Rule::P14Gone) => return None,
         _ => {}
     }
     Some(action)

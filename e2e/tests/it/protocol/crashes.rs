@@ -149,7 +149,7 @@ fn strike(world: &mut World, fault: Fault) -> Result<(), String> {
             world.step(&Step::Start(Process::Agent(agent))).map(drop)
         }
         (Fault::Break(process), _) => {
-            for kind in [super::api::Kind::Job, super::api::Kind::Node, super::api::Kind::Lease] {
+            for kind in super::api::Kind::ALL {
                 world.step(&Step::Break(process, kind))?;
             }
             Ok(())

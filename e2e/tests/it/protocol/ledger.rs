@@ -36,6 +36,8 @@ pub(crate) struct Ledger {
     endings: BTreeMap<Arc<str>, Ending>,
     /// Fences of entries, with job UID and run.
     placed: BTreeMap<Arc<str>, (Arc<str>, i64)>,
+    /// The same, of what a backup does not know too.
+    ever_placed: BTreeMap<Arc<str>, (Arc<str>, i64)>,
     released: BTreeSet<Arc<str>>,
     /// The end of each run, by job UID and run.
     ends: BTreeMap<(Arc<str>, i64), Arc<Value>>,
@@ -50,7 +52,7 @@ impl Ledger {
     }
 
     pub(crate) fn attempts(&self) -> usize {
-        self.placed.len()
+        self.ever_placed.len()
     }
 
     pub(crate) fn guest_ended(&mut self, guest: &Guest, ending: Ending) {
@@ -85,7 +87,7 @@ impl Ledger {
                         self.look_at_job(change.before.as_deref(), after)?;
                     }
                 }
-                Kind::Lease => {}
+                Kind::Lease | Kind::KubeNode => {}
             }
         }
         self.look_at_results(published)
@@ -153,6 +155,7 @@ impl Ledger {
     fn look_at_new_entry(&mut self, api: &Api, id: &str, entry: &Value) -> Result<(), String> {
         let text = |value: &Value| Arc::<str>::from(value.as_str().unwrap_or_default());
         let (fence, uid, run) = (text(&entry["fence"]), text(&entry["job"]["uid"]), entry["job"]["run"].as_i64().unwrap_or(0));
+        self.ever_placed.insert(fence.clone(), (uid.clone(), run));
         if self.placed.insert(fence.clone(), (uid.clone(), run)).is_some() {
             return Err(format!("I5: {fence} of {id} comes back"));
         }
@@ -202,7 +205,7 @@ pub(crate) fn finished(api: &Api) -> Result<(), String> {
                     }
                 }
             }
-            Kind::Job | Kind::Lease => {}
+            Kind::Job | Kind::Lease | Kind::KubeNode => {}
         }
     }
     Ok(())

@@ -28,6 +28,11 @@ use super::without::{Rule, Without};
 /// As the operator's flags have it by default.
 const LOST_AFTER: Duration = Duration::from_secs(30);
 const BRAKE_FOR: Duration = Duration::from_mins(10);
+/// Shorter, so that random schedules come to it.
+const GONE_AFTER: Duration = Duration::from_mins(1);
+
+/// Nothing is decided before these are in view.
+const NEEDED: [Kind; 3] = [Kind::Job, Kind::Node, Kind::Lease];
 
 /// What an answer is waited for with.
 #[derive(Clone, Debug)]
@@ -175,7 +180,7 @@ impl Operator {
         match kind {
             Kind::Job => self.observe(Event::JobsListing { namespace: None }, now),
             Kind::Node => self.observe(Event::NodesListing, now),
-            Kind::Lease => {}
+            Kind::Lease | Kind::KubeNode => {}
         }
         self.ask(Task::Listing(kind), Request::List(kind), out);
     }
@@ -190,6 +195,7 @@ impl Operator {
             Kind::Job => Event::JobsListed { namespace: None, uids: items.iter().map(|item| text(item, "uid")).collect() },
             Kind::Node => Event::NodesListed { names: names() },
             Kind::Lease => Event::LeasesListed { nodes: names() },
+            Kind::KubeNode => Event::KubeNodesListed { names: names() },
         };
         for item in &items {
             self.see_object(kind, item, now);
@@ -197,7 +203,7 @@ impl Operator {
         self.observe(listed, now);
         self.watches.insert(kind, Watch::At(revision));
         self.listed.insert(kind);
-        if !self.begun && self.listed.len() == 3 {
+        if !self.begun && NEEDED.iter().all(|kind| self.listed.contains(kind)) {
             self.begun = true;
             if self.without.keeps(Rule::P14Leader)
                 && let Some(state) = &mut self.state
@@ -218,6 +224,7 @@ impl Operator {
             Kind::Job => Event::JobGone { uid: change.before.as_ref().map(|job| text(job, "uid")).unwrap_or_default() },
             Kind::Node => Event::NodeGone { name: node },
             Kind::Lease => Event::LeaseGone { node },
+            Kind::KubeNode => Event::KubeNodeGone { name: node },
         };
         self.observe(event, now);
     }
@@ -227,6 +234,7 @@ impl Operator {
             Kind::Job => job(object).map(|job| Event::Job(Box::new(job))),
             Kind::Node => node(object).map(|(name, object)| Event::Node { name, object: Box::new(object) }),
             Kind::Lease if name(object).as_ref() == OPERATOR_LEASE => None,
+            Kind::KubeNode => Some(Event::KubeNode { name: name(object) }),
             Kind::Lease => lease(object).map(|lease| Event::Lease { node: name(object), lease }),
         };
         if let Some(event) = event {
@@ -281,7 +289,7 @@ impl Operator {
 fn settings(epoch: i64, without: Without) -> Settings {
     let lost_after = if without.lacks(Rule::P10Time) { LOST_AFTER / 3 } else { LOST_AFTER };
     let brake_for = if without.lacks(Rule::P16Brake) { BRAKE_FOR * 1000 } else { BRAKE_FOR };
-    Settings { epoch, lost_after, brake_for }
+    Settings { epoch, lost_after, brake_for, gone_after: GONE_AFTER }
 }
 
 pub(crate) fn typed<T: DeserializeOwned>(object: &Value) -> T {

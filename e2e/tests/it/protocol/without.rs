@@ -26,6 +26,8 @@ pub(crate) enum Rule {
     P5Reread,
     /// After no answer, nothing is decided until the write can no longer arrive.
     P5Settled,
+    /// An agent reads its status again when somebody else wrote it.
+    P5Foreign,
     /// A failed test is no refusal.
     P5Meaning,
     /// Changes that gather go into one write.
@@ -74,6 +76,8 @@ pub(crate) enum Rule {
     P14Leader,
     /// Entries of jobs that are gone are cancelled.
     P14Orphans,
+    /// What is left of a node whose Node is gone is taken away.
+    P14Gone,
     /// A version that goes back means starting again.
     P15Back,
     /// What we ourselves do is tried five times.
@@ -92,7 +96,7 @@ pub(crate) enum Rule {
 #[rustfmt::skip]
 pub(crate) const ALL: [Rule; Rule::P17Prefix as usize + 1] = {
     use Rule::*;
-    [P1Fences, P2Agent, P2Operator, P4Uid, P4Counted, P4Agent, P4Version, P4Counters, P5Reread, P5Settled, P5Meaning, P6Groups, P7Folded, P7Fence, P7Kept, P7Cancel, P8Epoch, P8Settled, P8NewNode, P9Final, P9Look, P10Time, P10Look, P11Watchdog, P12FirstRead, P12Journal, P12Ended, P12SecondPod, P13Operator, P13Agent, P14Ghosts, P14Policy, P14Leader, P14Orphans, P15Back, P16Budget, P16Lost, P16Cancelled, P16Brake, P17Prefix]
+    [P1Fences, P2Agent, P2Operator, P4Uid, P4Counted, P4Agent, P4Version, P4Counters, P5Reread, P5Settled, P5Foreign, P5Meaning, P6Groups, P7Folded, P7Fence, P7Kept, P7Cancel, P8Epoch, P8Settled, P8NewNode, P9Final, P9Look, P10Time, P10Look, P11Watchdog, P12FirstRead, P12Journal, P12Ended, P12SecondPod, P13Operator, P13Agent, P14Ghosts, P14Policy, P14Leader, P14Orphans, P14Gone, P15Back, P16Budget, P16Lost, P16Cancelled, P16Brake, P17Prefix]
 };
 
 /// The rules that are not kept, one bit each.

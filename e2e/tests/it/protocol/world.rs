@@ -56,11 +56,15 @@ impl World {
     /// Nothing runs yet. Nodes are called n1, n2, …; each has a pod.
     pub(crate) fn new(operators: usize, nodes: usize, without: Without) -> Self {
         let clock = Clock { rate: 1000, ahead: 0 };
+        let mut api = Api::new(without);
         let names: Vec<String> = (1..=nodes).map(|number| format!("n{number}")).collect();
+        for name in &names {
+            api.serve(&Request::Create(Kind::KubeNode, json!({ "metadata": { "name": name }, "spec": {} })));
+        }
         let node = |name: &String| (Arc::from(name.as_str()), Node::new(clock.instant(BEGIN)));
         Self {
             now: BEGIN,
-            api: Api::new(without),
+            api,
             operators: (0..operators).map(|number| Operator::new(number, clock, without)).collect(),
             agents: names.iter().map(|name| Agent::new(name, &format!("pod-{name}"), clock, without)).collect(),
             nodes: names.iter().map(node).collect(),
@@ -232,6 +236,10 @@ impl World {
                 Request::Patch { key: Key::job(name), part: Part::Spec, operations }
             }
             User::DeleteNode(name, by) => Request::Delete { key: Key::node(name), uid: None, resource_version: None, by: *by },
+            User::DeleteKubeNode(name) => {
+                Request::Delete { key: Key::kube_node(name), uid: None, resource_version: None, by: Deleter::User }
+            }
+            User::CreateKubeNode(name) => Request::Create(Kind::KubeNode, json!({ "metadata": { "name": &**name }, "spec": {} })),
             User::Drain(name, value) => {
                 let operations = vec![json!({ "op": "add", "path": "/spec/unschedulable", "value": value })];
                 Request::Patch { key: Key::node(name), part: Part::Spec, operations }

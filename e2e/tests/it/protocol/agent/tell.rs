@@ -32,7 +32,8 @@ impl Agent {
         let state = self.state(around.now);
         let (key, pod) = (Key::node(&self.node), self.pod.clone());
         let Some(term) = self.term.as_mut().filter(|term| !term.telling) else { return };
-        if term.doubted {
+        let is_foreign = term.sequence > term.mirror.sequence && self.without.keeps(Rule::P5Foreign);
+        if term.doubted || is_foreign {
             (term.doubted, term.telling) = (false, true);
             let seen = term.seen.clone();
             return self.ask(Task::Telling(Telling::Reading(seen)), Request::Get(key), around.out);

@@ -34,6 +34,8 @@ pub(crate) struct Term {
     jobs: BTreeMap<String, WasmJob>,
     turns: u64,
     pub(super) mirror: Mirror,
+    /// Of status, in the newest version that was seen.
+    pub(super) sequence: i64,
     pub(super) refusals: Refusals,
     pub(super) removing: Option<std::time::Instant>,
     pub(super) telling: bool,
@@ -71,6 +73,7 @@ impl Term {
             jobs: BTreeMap::new(),
             turns: 0,
             mirror: Mirror::of(&first),
+            sequence: 0,
             refusals: Refusals::default(),
             removing: None,
             telling: false,
@@ -98,6 +101,7 @@ impl Term {
         if version.0 != self.seen.0 || version.1 > self.seen.1 {
             self.seen = version;
             self.entries = node.spec.assignments;
+            self.sequence = node.status.map_or(0, |status| status.sequence);
         }
     }
 

@@ -36,7 +36,7 @@ pub(crate) fn violations(kind: Kind, before: Option<&Value>, after: &Value, with
                 found.push("cancel can only become true");
             }
         }
-        Kind::Lease => {}
+        Kind::Lease | Kind::KubeNode => {}
     }
     found
 }

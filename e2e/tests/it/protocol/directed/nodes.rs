@@ -143,8 +143,21 @@ fn who_comes_back_starts_nothing_twice() {
     check(COMING_BACK);
 }
 
+/// A machine is taken out of the cluster while it runs something.
+fn a_node_that_is_gone_for_good(world: &mut World) -> Result<(), String> {
+    let (node, agent) = runs_long(world)?;
+    world.step(&Step::Kill(agent))?;
+    world.step(&Step::User(User::DeleteKubeNode(node.as_str().into())))?;
+    world.until("it runs elsewhere", |world| world.is_running("carve") && !world.runs("carve", &node))?;
+    world.run_for(120_000)?;
+    let left = [Key::node(&node), Key::lease(&node)].into_iter().filter(|key| world.api.get(key).is_some());
+    let left: Vec<_> = left.map(|key| key.kind).collect();
+    if left.is_empty() { Ok(()) } else { Err(format!("of {node}, which is gone, there is still {left:?}")) }
+}
+
 pub(super) const VANISHED: &[Row] = &[
     row(Rule::P14Ghosts, "P14: an object that vanishes", (1, 3), |world| vanishes(world, Deleter::EndOfNamespace)),
+    row(Rule::P14Gone, "P14: a node that is gone for good", (1, 3), a_node_that_is_gone_for_good),
     row(Rule::P14Policy, "P14: kubectl delete wjn", (1, 3), |world| vanishes(world, Deleter::User)).given_without(&[Rule::P14Ghosts]),
 ];
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::super::api::{Deleter, Key, Kind, Request};
+use super::super::api::{Deleter, Key, Kind, Part, Request};
 use super::super::guest::Ending;
 use super::super::network::Process;
 use super::super::paths::create;
@@ -116,6 +116,17 @@ fn an_assignment_that_arrives_late(world: &mut World) -> Result<(), String> {
     world.arrives(late)
 }
 
+/// An agent that is told to stop is killed while it says so; its next process has read its status when that arrives.
+fn a_status_write_of_the_process_before(world: &mut World) -> Result<(), String> {
+    world.step(&Step::Terminate(0))?;
+    let late = world.delay(AGENT, |request| matches!(request, Request::Patch { part: Part::Status, .. }))?;
+    world.step(&Step::Kill(AGENT))?;
+    world.step(&Step::Start(AGENT))?;
+    world.until("its term begins", |world| world.agents[0].term.is_some())?;
+    world.arrives(late)?;
+    world.create("carve")
+}
+
 /// The node's object is replaced while an assignment to it waits to be sent: its tests fail.
 fn a_test_that_fails(world: &mut World) -> Result<(), String> {
     world.create("carve")?;
@@ -192,6 +203,7 @@ fn writes_test_what_they_build_on() {
 pub(super) const ANSWERS: &[Row] = &[
     row(Rule::P5Reread, "P5: an assignment without an answer", (1, 2), an_assignment_without_an_answer),
     row(Rule::P5Settled, "P5: an assignment that arrives late", (1, 2), an_assignment_that_arrives_late),
+    row(Rule::P5Foreign, "P5: a status write of the process before", (1, 1), a_status_write_of_the_process_before),
     row(Rule::P5Meaning, "P5: a test that fails", (1, 1), a_test_that_fails),
 ];
 

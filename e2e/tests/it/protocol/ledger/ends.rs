@@ -42,7 +42,7 @@ impl Ledger {
         {
             return Err(format!("I3: {field} of {uid} goes back from {} to {}", count(old, field), count(new, field)));
         }
-        let placed = self.placed.values().filter(|(of, in_run)| of == uid && *in_run == run).count();
+        let placed = self.ever_placed.values().filter(|(of, in_run)| of == uid && *in_run == run).count();
         let counted: i64 = fields.into_iter().map(|field| count(new, field)).sum();
         if usize::try_from(counted).is_ok_and(|counted| counted > placed) {
             return Err(format!("I3: {counted} endings of {uid} are counted, and it was assigned {placed} times"));
@@ -68,7 +68,7 @@ impl Ledger {
         let shown = status["output"]["stdoutTail"].as_str().filter(|tail| !tail.is_empty());
         let ended = shown.and_then(|fence| Some((self.starts.get(fence)?, self.endings.get(fence).copied())));
         let of_this = ended.is_none_or(|(start, _)| start.uid == *uid && start.run == run);
-        let placed = self.placed.values().filter(|(of, in_run)| of == uid && *in_run == run).count();
+        let placed = self.ever_placed.values().filter(|(of, in_run)| of == uid && *in_run == run).count();
         let any = |ending: Ending| {
             let mut fences = self.endings.iter().filter(|(_, how)| **how == ending).map(|(fence, _)| fence);
             fences.any(|fence| self.starts.get(fence).is_some_and(|start| start.uid == *uid))

@@ -1,5 +1,6 @@
 //! Actions carried out answer by answer: as `operator::apply`, with the very patches, and with the switches that lie around the core.
 
+mod gone;
 mod jobs;
 mod nodes;
 
@@ -10,6 +11,7 @@ use operator::patch::Failed;
 use operator::state::Event;
 use serde_json::Value;
 
+use self::gone::Forgetting;
 use self::nodes::Write;
 use super::super::api::{Answer, Deleter, Key, Request};
 use super::super::bend;
@@ -51,6 +53,7 @@ pub(crate) enum Asking {
         name: Arc<str>,
     },
     ReadLease(Arc<str>),
+    Forget(Forgetting),
 }
 
 /// What a read of a job is for.
@@ -98,6 +101,7 @@ impl Operator {
                     Request::Delete { key, uid: Some(uid.clone()), resource_version: Some(resource_version), by: Deleter::Operator };
                 self.ask_with(Asking::Delete { uid, name }, request, out);
             }
+            Action::ForgetNode { node, object, lease } => self.forget(Forgetting::new(node, object, lease), out),
             Action::StartAgain { .. } if self.without.lacks(Rule::P15Back) => {}
             Action::StartAgain { why } => out.over = Some(why),
         }
@@ -118,6 +122,7 @@ impl Operator {
             Asking::WriteStatus(write) => self.wrote_status(write, answer, now, out),
             Asking::ReadJob { uid, name, of } => self.job_read(uid, name, of, answer, now, out),
             Asking::Follow { uid, name, is_written } => self.followed(uid, name, is_written, answer, now, out),
+            Asking::Forget(forgetting) => self.forget_on(forgetting, answer, now, out),
             Asking::Delete { uid, name } => self.read_job(uid, name, Of::Action, out),
             Asking::ReadLease(node) => match found(answer) {
                 Err(()) => self.ask_with(Asking::ReadLease(node.clone()), Request::Get(Key::lease(&node)), out),

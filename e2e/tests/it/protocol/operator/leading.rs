@@ -79,7 +79,7 @@ impl Operator {
             (Leading::ListingNodes, _) => self.ask(Task::Leading(Leading::ListingNodes), Request::List(Kind::Node), out),
             (Leading::Confirming, Answer::Silence) => self.confirm(out),
             (Leading::Confirming, Answer::Object(lease)) if self.holds(&lease) => {
-                self.watches = [Kind::Job, Kind::Node, Kind::Lease].map(|kind| (kind, Watch::Broken)).into();
+                self.watches = Kind::ALL.map(|kind| (kind, Watch::Broken)).into();
             }
             (Leading::Confirming, _) => out.over = Some("another leader holds the Lease".to_owned()),
             (Leading::RenewingLook { sent }, Answer::Object(lease)) => {

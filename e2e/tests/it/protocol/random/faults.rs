@@ -96,9 +96,10 @@ fn fault(world: &World, rng: &mut Rng) -> Step {
     match rng.u8(0..16) {
         4 | 5 => Step::Stop(process),
         6 | 7 => Step::Cut(process),
-        8 | 9 => Step::Break(process, rng.choice([Kind::Job, Kind::Node, Kind::Lease]).unwrap_or(Kind::Node)),
+        8 | 9 => Step::Break(process, rng.choice(Kind::ALL).unwrap_or(Kind::Node)),
         10 => Step::LoseJournal(agent),
         11 if world.agents.len() < 5 => Step::SecondPod(agent),
+        0 => Step::User(User::DeleteKubeNode(world.agents[agent].node.clone())),
         12 => Step::Terminate(agent),
         13 => Step::User(User::DeleteNode(world.agents[agent].node.clone(), Deleter::User)),
         14 => Step::User(User::DeleteNode(world.agents[agent].node.clone(), Deleter::EndOfNamespace)),

@@ -87,6 +87,7 @@ impl World {
         }
         let nodes: Vec<_> = self.nodes.keys().cloned().collect();
         for node in nodes {
+            self.step(&Step::User(User::CreateKubeNode(node.clone())))?;
             self.step(&Step::User(User::Drain(node, false)))?;
         }
         Ok(())
@@ -136,7 +137,8 @@ impl World {
     /// Every pod writes its node's status, and somebody who has everything in view leads every node.
     fn everybody_is_there(&self) -> bool {
         let node = |name: &Arc<str>| self.api.get(&Key::node(name));
-        let writes = |agent: &super::Agent| node(&agent.node).is_some_and(|node| node["status"]["agent"] == *agent.pod);
+        let writes =
+            |agent: &super::Agent| agent.term.is_some() && node(&agent.node).is_some_and(|node| node["status"]["agent"] == *agent.pod);
         let agents = self.agents.iter().enumerate().filter(|(number, _)| !self.is_replaced(Process::Agent(*number)));
         let lease = self.api.get(&Key::lease(crds::names::OPERATOR_LEASE));
         let leads = |operator: &super::Operator| {

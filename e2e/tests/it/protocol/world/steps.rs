@@ -58,14 +58,22 @@ pub(crate) enum Step {
 /// What people do.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum User {
-    Create { name: Arc<str>, spec: Value },
+    Create {
+        name: Arc<str>,
+        spec: Value,
+    },
     Delete(Arc<str>),
-    Set { name: Arc<str>, field: &'static str, value: Value },
+    Set {
+        name: Arc<str>,
+        field: &'static str,
+        value: Value,
+    },
     DeleteNode(Arc<str>, Deleter),
+    /// As the cloud's controller does when a machine is gone.
+    DeleteKubeNode(Arc<str>),
+    CreateKubeNode(Arc<str>),
     Drain(Arc<str>, bool),
 }
-
-const KINDS: [Kind; 3] = [Kind::Job, Kind::Node, Kind::Lease];
 
 impl World {
     /// Does one step and has the ledger look at it. Whether it was possible.
@@ -318,7 +326,7 @@ impl World {
                 steps.push(Step::Wake(process));
             }
             if self.is_reached(process) {
-                steps.extend(KINDS.into_iter().filter(|kind| self.can_watch(process, *kind)).map(|kind| Step::Watch(process, kind)));
+                steps.extend(Kind::ALL.into_iter().filter(|kind| self.can_watch(process, *kind)).map(|kind| Step::Watch(process, kind)));
             }
             if let Process::Operator(number) = process
                 && self.life(process) == Life::Up
