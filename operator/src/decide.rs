@@ -43,9 +43,14 @@ pub fn decide(state: &mut State, now: Now) -> Vec<Action> {
 /// What is known of an object when it is asked for: the answer is never older (P15).
 fn remember_floor(state: &mut State, action: &Action) {
     match action {
-        Action::WriteNode(NodeWrite { node, .. }) | Action::Adopt { node } => {
+        Action::WriteNode(NodeWrite { node, .. }) => {
             if let Some(node) = state.nodes.get_mut(node) {
                 node.floor = node.object.as_ref().map_or(0, |object| object.resource_version);
+            }
+        }
+        Action::Adopt { node } => {
+            if let Some(node) = state.nodes.get_mut(node) {
+                node.adopt_floor = node.object.as_ref().map_or(0, |object| object.resource_version);
             }
         }
         Action::GetLease { node } => {

@@ -51,14 +51,18 @@ pub(crate) struct Node {
     pub(crate) lease_since: Duration,
     /// A live look at the Lease is under way.
     pub(crate) asked: bool,
-    /// Versions of object and Lease that were known when the newest question was asked: an answer is never older (P15).
+    /// Versions of object and Lease that were known when the newest question of each kind was asked: an answer is never older (P15).
     pub(crate) floor: u64,
+    pub(crate) adopt_floor: u64,
     pub(crate) lease_floor: u64,
     /// The object's version when a list of the nodes was begun; 0 while there is none.
     pub(crate) list_floor: u64,
     /// The Lease's version at which the node was given up.
     pub(crate) given_up: Option<u64>,
     pub(crate) adopting: bool,
+    /// UID of an object whose adoption was asked for and has not been answered well: a watch may show our epoch on it, and that says
+    /// nothing of our Lease (P8).
+    pub(crate) unproven: Option<Arc<str>>,
     /// When the last adoption failed.
     pub(crate) adopt_after: Duration,
     /// What is being written, and what goes into the next write.
@@ -206,7 +210,7 @@ impl State {
         if object.unschedulable {
             return Some("spec.unschedulable is true".to_owned());
         }
-        if object.epoch != self.settings.epoch {
+        if !node.is_taken(self.settings.epoch) {
             return Some("not taken over yet".to_owned());
         }
         let silent = now.mono.saturating_sub(node.lease_since);
@@ -238,6 +242,11 @@ impl Node {
     pub(crate) fn is_writing(&self, id: &str) -> bool {
         let holds = |write: &NodeWrite| write.add.contains_key(id) || write.cancel.contains(id) || write.remove.contains(id);
         holds(&self.pending) || self.writing.as_ref().is_some_and(holds)
+    }
+
+    /// Whether this leader may write there.
+    pub(crate) fn is_taken(&self, epoch: i64) -> bool {
+        self.object.as_ref().is_some_and(|object| object.epoch == epoch && self.unproven.as_ref() != Some(&object.uid))
     }
 
     pub(crate) fn has_work(&self) -> bool {

@@ -32,9 +32,11 @@ pub(super) fn look(state: &mut State, now: Now, actions: &mut Vec<Action>) {
         }
     }
     for (name, node) in &mut state.nodes {
-        let foreign = node.object.as_ref().is_some_and(|object| object.epoch < state.settings.epoch);
+        let epoch = state.settings.epoch;
+        let foreign = node.object.as_ref().is_some_and(|object| object.epoch <= epoch) && !node.is_taken(epoch);
         if foreign && !node.adopting && now.mono >= node.adopt_after {
             node.adopting = true;
+            node.unproven = node.object.as_ref().map(|object| object.uid.clone());
             actions.push(Action::Adopt { node: name.clone() });
         }
     }
@@ -116,7 +118,8 @@ pub(super) fn give(state: &mut State, node: &Arc<str>, id: Arc<str>, entry: NewE
 pub(super) fn flush(state: &mut State, now: Now, actions: &mut Vec<Action>) {
     let epoch = state.settings.epoch;
     for (name, node) in &mut state.nodes {
-        let Some(object) = node.object.as_ref().filter(|object| object.epoch == epoch && node.writing.is_none()) else { continue };
+        let may_write = node.is_taken(epoch) && node.writing.is_none();
+        let Some(object) = node.object.as_ref().filter(|_| may_write) else { continue };
         if is_empty(&node.pending) || !has_company(&node.pending, &mut node.alone_since, now) {
             continue;
         }

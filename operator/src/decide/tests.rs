@@ -256,6 +256,31 @@ fn a_node_of_an_earlier_epoch_is_adopted_before_it_gets_work() {
     assert_eq!(decide(&mut state, at(4)), [Action::Adopt { node: "n2".into() }]);
 }
 
+/// P8: a watch that shows the epoch before the adoption's answer says nothing of the Lease; and no other write is under way meanwhile, whose
+/// newer answer would make the older one look like a restored backup.
+#[test]
+fn a_node_gets_work_when_its_adoption_has_been_answered_and_not_when_its_epoch_is_seen() {
+    let mut state = leader(&[]);
+    state.observe(Event::Lease { node: "n1".into(), lease: lease(1, "n1") }, at(1));
+    let mut new = node("n1", 1, json!({}), json!({}));
+    new.epoch = 0;
+    state.observe(Event::Node { name: "n1".into(), object: Box::new(new) }, at(1));
+    see(&mut state, &named("a", 0), at(1));
+    assert_eq!(decide(&mut state, at(1)), [Action::Adopt { node: "n1".into() }]);
+    let adopted = node("n1", 2, json!({}), json!({}));
+    state.observe(Event::Node { name: "n1".into(), object: Box::new(adopted.clone()) }, at(1));
+    assert_eq!(decide(&mut state, at(1)), []);
+    // No answer: it is adopted again, however its epoch looks.
+    state.observe(Event::Adopted { node: "n1".into(), object: None }, at(1));
+    assert_eq!(given(&decide(&mut state, at(1))), []);
+    assert!(decide(&mut state, at(4)).contains(&Action::Adopt { node: "n1".into() }));
+    state.observe(Event::Node { name: "n1".into(), object: Box::new(node("n1", 4, json!({}), json!({}))) }, at(4));
+    state.observe(Event::Adopted { node: "n1".into(), object: Some(Box::new(node("n1", 3, json!({}), json!({})))) }, at(4));
+    // The first one's status is being told that it waits.
+    see(&mut state, &named("b", 4), at(4));
+    assert_eq!(given(&decide(&mut state, at(4))), [("n1".to_owned(), vec!["b".to_owned()])]);
+}
+
 #[test]
 fn a_decision_on_an_unchanged_state_asks_for_nothing() {
     let mut state = leader(&["n1", "n2"]);

@@ -293,9 +293,11 @@ impl State {
         let Some(node) = self.nodes.get_mut(name) else { return };
         node.adopting = false;
         node.adopt_after = now.mono + ADOPT_AGAIN_AFTER;
-        let floor = node.floor;
+        let floor = node.adopt_floor;
         if let Some(object) = object {
+            node.unproven = node.unproven.take().filter(|uid| *uid != object.uid);
             self.see_node(name, object, floor, now);
+            self.look_at_stuck();
         }
     }
 
