@@ -11,6 +11,7 @@ pub mod kubo;
 pub mod minio;
 mod process;
 pub mod server;
+pub mod tap;
 
 use std::path::PathBuf;
 

@@ -2,6 +2,7 @@
 //!
 //! What a spec says is here. What befalls it on the way has files of its own; `stores` has the seam carver with S3 and IPFS.
 
+mod between;
 mod faults;
 mod gone;
 mod guests;
@@ -10,6 +11,7 @@ mod late;
 mod outages;
 mod partition;
 mod stage;
+mod steps;
 mod stores;
 
 use serde_json::json;

@@ -26,6 +26,21 @@ pub(super) const WAITS: &str = r#"(module
     (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
     (if (i32.eq (i32.load8_u (i32.const 64)) (i32.const 119)) (then (loop (br 0))))))"#;
 
+/// As [`WAITS`], but that it makes a file in its output before it returns.
+pub(super) const MAKES: &str = r#"(module
+  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "path_open" (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 128) "made")
+  (func (export "_start")
+    (i32.store (i32.const 0) (i32.const 64))
+    (i32.store (i32.const 4) (i32.const 1))
+    (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+    (if (i32.eq (i32.load8_u (i32.const 64)) (i32.const 119)) (then (loop (br 0))))
+    (if (call $open (i32.const 3) (i32.const 0) (i32.const 128) (i32.const 4) (i32.const 1) (i64.const 64) (i64.const 0) (i32.const 0)
+          (i32.const 8))
+      (then unreachable))))"#;
+
 /// Sleeps for some seconds in a host call, then prints "done".
 pub(super) fn sleeps(seconds: u64) -> String {
     format!(

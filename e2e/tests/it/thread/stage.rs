@@ -108,9 +108,18 @@ impl<'a> Stage<'a> {
 
     /// How many guests the agent of that node ever started, by its journal.
     pub(super) fn started(&self, node: &str) -> usize {
+        self.journal(node).into_iter().filter(|record| !record.contains("\"report\"")).count()
+    }
+
+    /// How many endings its journal has.
+    pub(super) fn ended_in_journal(&self, node: &str) -> usize {
+        self.journal(node).into_iter().filter(|record| record.contains("\"report\"")).count()
+    }
+
+    fn journal(&self, node: &str) -> Vec<String> {
         let journal = self.path(&format!("{}-{node}", self.pool)).join("journal");
-        let records = std::fs::read_to_string(journal).expect("it is there");
-        records.lines().filter(|record| !record.contains("\"report\"")).count()
+        // Where there is no journal, there was no agent.
+        std::fs::read_to_string(journal).unwrap_or_default().lines().map(str::to_owned).collect()
     }
 
     pub(super) async fn is_ready(&self, node: &str) -> bool {
