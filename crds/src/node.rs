@@ -3,9 +3,11 @@
 //! Internal: users read it, administrators set `unschedulable`. The operator alone writes the rest of spec, that node's agent alone writes
 //! status (the assignment protocol, P1 to P17). It stays small: references and ranges, no payloads.
 
+mod line;
 mod micro;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -18,6 +20,8 @@ use crate::report::{Durations, ModuleReport, NetworkDenied, Outcome, Report, Res
 use crate::resources::Quantity;
 use crate::status::{self, LISTED, MESSAGE_BYTES, ModuleStatus, NetworkDeniedStatus, OutputStatus, ResultStatus};
 use crate::{condition, rules, text};
+
+pub use self::line::{REPORT_CHARACTERS, cancelled};
 
 /// Most entries and reports of one node; slots are fewer.
 pub const MOST_ENTRIES: usize = 256;
@@ -69,51 +73,46 @@ pub struct WasmNodeSpec {
     #[schemars(range(min = 0))]
     pub sequence: i64,
     /// What it shall run, by id: job UID, run, first index and attempt. An entry never changes, but for cancel.
-    #[serde(default)]
+    #[serde(default, with = "line")]
     #[schemars(schema_with = "assignments_schema")]
     pub assignments: BTreeMap<String, Assignment>,
 }
 
 /// One attempt of one job on this node.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Assignment {
     /// What to run.
     pub job: AssignedJob,
     /// Number of the attempt, from 1.
-    #[schemars(range(min = 1))]
     pub attempt: i32,
     /// 128 random bits in hex. Ids repeat, fences never do.
-    #[schemars(length(max = 32))]
     pub fence: String,
     /// Indexes as ranges: 0, 0-99,120.
-    #[schemars(length(max = 1024))]
     pub indexes: String,
-    /// End it and report. Can only become true.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    /// End it and report. Can only become true: it stands before the entry's line.
+    #[serde(skip)]
     pub cancel: bool,
+    /// The line that this was read from; none if it was not.
+    #[serde(skip)]
+    pub read_as: Option<Arc<str>>,
 }
 
 /// The job of an assignment, so that an agent runs what was meant or nothing.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct AssignedJob {
     /// Its namespace.
-    #[schemars(length(max = 63))]
     pub namespace: String,
     /// Its name.
-    #[schemars(length(max = 63))]
     pub name: String,
     /// Its UID: another object under the same name is another job.
-    #[schemars(length(max = 36))]
     pub uid: String,
     /// Number of its run, from 1.
-    #[schemars(range(min = 1))]
     pub run: i64,
     /// Generation of the spec that was read.
     pub generation: i64,
     /// Hash of what to run: other bytes are not run.
-    #[schemars(length(max = 64))]
     pub spec_hash: String,
 }
 
@@ -140,7 +139,7 @@ pub struct WasmNodeStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime: Option<NodeRuntime>,
     /// What it says of the entries in spec, by id. A report stays until its entry is gone.
-    #[serde(default)]
+    #[serde(default, with = "line")]
     #[schemars(schema_with = "reports_schema")]
     pub reports: BTreeMap<String, AssignmentReport>,
     /// Ready: whether the agent takes work, and why not.
@@ -179,17 +178,15 @@ pub struct NodeRuntime {
 }
 
 /// What the agent says of one entry.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct AssignmentReport {
     /// The entry's fence. A report with another one counts for nothing.
-    #[schemars(length(max = 32))]
     pub fence: String,
     /// Running, once it outlived a second; Ended, when it has come to its end, however.
     pub stage: ReportStage,
     /// When the attempt started, to the microsecond.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "micro::optional")]
-    #[schemars(with = "Time")]
     pub start_time: Option<Time>,
     /// How it ended; only with stage Ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -197,26 +194,23 @@ pub struct AssignmentReport {
 }
 
 /// Where an attempt stands, as far as the operator has to know.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReportStage {
     Running,
     Ended,
 }
 
 /// How an attempt ended.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct EndedReport {
     /// In one word. Versions mix, so this is no closed list here.
-    #[schemars(length(max = 64), regex(pattern = "^[A-Z][A-Za-z0-9]*$"))]
     pub reason: String,
     /// In a sentence; empty on success.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    #[schemars(length(max = 1024))]
     pub message: String,
     /// When it ended, to the microsecond.
     #[serde(with = "micro")]
-    #[schemars(with = "Time")]
     pub finish_time: Time,
     /// What the guest returned and printed; absent where none ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -226,11 +220,9 @@ pub struct EndedReport {
     pub module: Option<ModuleStatus>,
     /// The outputs that hold files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16))]
     pub results: Vec<ResultStatus>,
     /// Refused network calls.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16))]
     pub network_denied: Vec<NetworkDeniedStatus>,
     /// How long each phase took.
     #[serde(default)]
@@ -340,42 +332,40 @@ pub fn assignment_id(uid: &str, run: i64, first_index: i64, attempt: i32) -> Str
     format!("{uid}-{run}-{first_index}-{attempt}")
 }
 
-/// Longest key of the two maps: a UID and three numbers.
-const KEY_CHARACTERS: usize = 96;
-
-fn assignments_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+fn assignments_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     map_schema(
-        <Assignment as JsonSchema>::json_schema(generator).to_value(),
-        "What it shall run, by id: job UID, run, first index and attempt. An entry never changes, but for cancel.",
-        &[
-            rules::short_keys(KEY_CHARACTERS),
-            (
-                "oldSelf.all(id, !(id in self) || (self[id].fence == oldSelf[id].fence && self[id].attempt == oldSelf[id].attempt && self[id].indexes == oldSelf[id].indexes && self[id].job == oldSelf[id].job && (!has(oldSelf[id].cancel) || !oldSelf[id].cancel || (has(self[id].cancel) && self[id].cancel))))".to_owned(),
-                "an entry never changes, but for cancel, which can only become true: remove it and add another".to_owned(),
-            ),
-        ],
+        line::ENTRY_CHARACTERS,
+        "What it shall run, by id: job UID, run, first index and attempt. Each is a line of JSON: job (namespace, name, uid, run, generation, specHash), attempt, fence (128 random bits in hex: ids repeat, fences never do) and indexes as ranges. An entry never changes, but that the word cancel comes before it: end it and report.",
+        &[(
+            "oldSelf.all(id, !(id in self) || self[id] == oldSelf[id] || self[id] == 'cancel ' + oldSelf[id])",
+            "an entry never changes, but for cancel, which can only become true: remove it and add another",
+        )],
     )
 }
 
-fn reports_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+fn reports_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     map_schema(
-        <AssignmentReport as JsonSchema>::json_schema(generator).to_value(),
-        "What it says of the entries in spec, by id. A report stays until its entry is gone.",
-        &[rules::short_keys(KEY_CHARACTERS)],
+        line::REPORT_CHARACTERS,
+        "What it says of the entries in spec, by id. Each is a line of JSON: the entry's fence, stage (Running, once it outlived a second; Ended), startTime, and how it ended: reason, message, finishTime, output, module, results, networkDenied, durations, usage. A report stays until its entry is gone.",
+        &[],
     )
 }
 
-/// A map whose leaves no field manager tracks one by one: that would make the object and its writes nearly twice as dear.
-fn map_schema(item: serde_json::Value, description: &str, rules: &[(String, String)]) -> schemars::Schema {
+/// A map whose leaves no field manager tracks one by one: that would make the object and its writes nearly twice as dear. For the same reason
+/// no rule bounds its keys: evaluated for each key at each write it took a third of the write's time, and the object's size bounds them too.
+fn map_schema(characters: usize, description: &str, rules: &[(&str, &str)]) -> schemars::Schema {
     let rules: Vec<_> = rules.iter().map(|(rule, message)| serde_json::json!({ "rule": rule, "message": message })).collect();
-    schemars::json_schema!({
+    let mut schema = schemars::json_schema!({
         "type": "object",
         "description": description,
         "x-kubernetes-map-type": "atomic",
         "maxProperties": MOST_ENTRIES,
-        "additionalProperties": item,
-        "x-kubernetes-validations": rules,
-    })
+        "additionalProperties": { "type": "string", "maxLength": characters },
+    });
+    if !rules.is_empty() {
+        schema.insert("x-kubernetes-validations".to_owned(), rules.into());
+    }
+    schema
 }
 
 #[cfg(test)]

@@ -135,7 +135,7 @@ fn fitting(chosen: BTreeMap<&str, &Wish<'_>>, refusals: &Refusals) -> Vec<(Strin
     let (mut reports, mut bytes) = (Vec::new(), 0);
     for (id, wish) in chosen.into_iter().take(MOST_REPORTS) {
         let report = refusals.as_it_goes(wish.report());
-        let length = serde_json::to_vec(&report).map_or(0, |json| json.len());
+        let length = report.line().len();
         if bytes + length > MOST_BYTES && !reports.is_empty() {
             break;
         }

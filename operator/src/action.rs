@@ -37,7 +37,8 @@ pub struct NodeWrite {
     pub epoch: i64,
     pub sequence: i64,
     pub add: BTreeMap<Arc<str>, NewEntry>,
-    pub cancel: BTreeSet<Arc<str>>,
+    /// By id, the entry's line as it stands there.
+    pub cancel: BTreeMap<Arc<str>, Arc<str>>,
     pub remove: BTreeSet<Arc<str>>,
     /// The Lease's resourceVersion that a live GET must still show right before: the node was given up (P10).
     pub given_up_at: Option<u64>,

@@ -50,6 +50,7 @@ pub(crate) fn entry(job: &Job, attempt: i32) -> Entry {
         attempt,
         fence: FENCE.into(),
         cancel: false,
+        line: assignment(job, attempt, FENCE).to_string().into(),
     }
 }
 
@@ -70,12 +71,12 @@ pub(crate) fn node(name: &str, version: u64, assignments: Value, reports: Value)
         "apiVersion": "wasmjob.dev/v1alpha1",
         "kind": "WasmNode",
         "metadata": { "name": name, "namespace": "pool", "uid": format!("uid-of-{name}"), "resourceVersion": version.to_string() },
-        "spec": { "epoch": 7, "sequence": 100 + version, "assignments": assignments },
+        "spec": { "epoch": 7, "sequence": 100 + version, "assignments": lines(&assignments) },
         "status": {
             "agent": format!("pod-of-{name}"),
             "sequence": 1,
             "allocatable": { "cpu": "4", "memory": "8Gi", "slots": 4 },
-            "reports": reports,
+            "reports": lines(&reports),
             "conditions": [{ "type": "Ready", "status": "True", "reason": "Ready", "message": "", "lastTransitionTime": second(0) }],
         },
     });
@@ -83,7 +84,12 @@ pub(crate) fn node(name: &str, version: u64, assignments: Value, reports: Value)
     NodeObject::observe(&object).expect("it has all that an API server gives")
 }
 
-/// An assignment as it stands in a node.
+/// Each part of a map as a line of JSON.
+fn lines(map: &Value) -> Value {
+    map.as_object().into_iter().flatten().map(|(id, part)| (id.clone(), Value::from(part.to_string()))).collect()
+}
+
+/// An assignment, of which a node has the line.
 pub(crate) fn assignment(job: &Job, attempt: i32, fence: &str) -> Value {
     json!({
         "job": {

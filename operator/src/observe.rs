@@ -84,6 +84,8 @@ pub struct Entry {
     pub attempt: i32,
     pub fence: Arc<str>,
     pub cancel: bool,
+    /// As it stands in the object: what is cancelled is this, with a word before it.
+    pub line: Arc<str>,
 }
 
 /// What the agent says of an entry.
@@ -251,6 +253,7 @@ impl Entry {
             attempt: entry.attempt,
             fence: entry.fence.as_str().into(),
             cancel: entry.cancel,
+            line: entry.line().into(),
         }
     }
 }

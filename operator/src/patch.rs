@@ -2,6 +2,7 @@
 //! halved (P13). Pure: sends nothing, reads no clock, draws no fence.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crds::job::WasmJob;
 use crds::node::{AssignedJob, Assignment, WasmNode};
@@ -39,8 +40,9 @@ pub fn spec(write: &NodeWrite, fences: impl IntoIterator<Item = String>) -> Vec<
     ];
     let path = |id: &str| format!("/spec/assignments/{}", pointer_step(id));
     let added = write.add.iter().zip(fences);
-    operations.extend(added.map(|((id, entry), fence)| json!({ "op": "add", "path": path(id), "value": assignment(entry, fence) })));
-    operations.extend(write.cancel.iter().map(|id| json!({ "op": "add", "path": format!("{}/cancel", path(id)), "value": true })));
+    operations.extend(added.map(|((id, entry), fence)| json!({ "op": "add", "path": path(id), "value": assignment(entry, fence).line() })));
+    let cancelled = |(id, line): (&Arc<str>, &Arc<str>)| json!({ "op": "replace", "path": path(id), "value": crds::node::cancelled(line) });
+    operations.extend(write.cancel.iter().map(cancelled));
     operations.extend(write.remove.iter().map(|id| json!({ "op": "remove", "path": path(id) })));
     operations
 }
@@ -59,12 +61,13 @@ fn assignment(entry: &NewEntry, fence: String) -> Assignment {
         fence,
         indexes: "0".to_owned(),
         cancel: false,
+        read_as: None,
     }
 }
 
 /// The patch that changes nothing but the sequence: after it, an earlier write that tests what this one tests can no longer arrive (P5).
 pub fn barrier(write: &NodeWrite) -> Vec<Value> {
-    let nothing = NodeWrite { add: BTreeMap::new(), cancel: BTreeSet::new(), remove: BTreeSet::new(), ..write.clone() };
+    let nothing = NodeWrite { add: BTreeMap::new(), cancel: BTreeMap::new(), remove: BTreeSet::new(), ..write.clone() };
     spec(&nothing, [])
 }
 
@@ -108,7 +111,7 @@ pub fn follow(job: &WasmJob) -> Vec<Value> {
 /// # Errors
 /// The entry.
 pub fn bisect(mut write: NodeWrite) -> Result<Vec<NodeWrite>, NewEntry> {
-    let mut of_adds = NodeWrite { add: std::mem::take(&mut write.add), cancel: BTreeSet::new(), remove: BTreeSet::new(), ..write.clone() };
+    let mut of_adds = NodeWrite { add: std::mem::take(&mut write.add), cancel: BTreeMap::new(), remove: BTreeSet::new(), ..write.clone() };
     let has_rest = !write.cancel.is_empty() || !write.remove.is_empty();
     if has_rest {
         return Ok(vec![of_adds, write]);

@@ -240,7 +240,7 @@ impl Node {
 
     /// Whether the entry is part of a write that has not come back.
     pub(crate) fn is_writing(&self, id: &str) -> bool {
-        let holds = |write: &NodeWrite| write.add.contains_key(id) || write.cancel.contains(id) || write.remove.contains(id);
+        let holds = |write: &NodeWrite| write.add.contains_key(id) || write.cancel.contains_key(id) || write.remove.contains(id);
         holds(&self.pending) || self.writing.as_ref().is_some_and(holds)
     }
 

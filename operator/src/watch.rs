@@ -126,7 +126,7 @@ fn config() -> watcher::Config {
 }
 
 /// The object, or a word in the log and the metrics: whoever upgrades the CRD before the operator sees these.
-fn readable<K>(asking: &Asking, guard: DeserializeGuard<K>) -> Option<K>
+pub(crate) fn readable<K>(asking: &Asking, guard: DeserializeGuard<K>) -> Option<K>
 where
     K: Resource<Scope = NamespaceResourceScope>,
     K::DynamicType: Default,

@@ -9,8 +9,8 @@ mod inline;
 pub mod ipfs;
 pub mod path;
 pub(crate) mod retry;
-mod scatter;
 pub mod s3;
+mod scatter;
 mod tree;
 
 use std::sync::Arc;

@@ -6,6 +6,7 @@ mod stage;
 mod writes;
 
 use crds::job::WasmJob;
+use crds::node::Assignment;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
@@ -71,7 +72,8 @@ async fn what_is_not_what_was_meant_is_refused() {
         let (id, written) = stage.entry_of(&job, 1);
         let mut written = serde_json::to_value(written).expect("JSON");
         merge(&mut written, entry);
-        entries.push((id, serde_json::from_value(written).expect("an entry")));
+        let assignment: Assignment = serde_json::from_value(written).expect("an entry");
+        entries.push((id, Assignment { cancel: entry["cancel"] == true, ..assignment }));
     }
     stage.assign(&entries).await;
     for ((name, .., expected), (id, _)) in rows.iter().zip(&entries) {

@@ -74,7 +74,8 @@ fn event(namespace: &str) -> Value {
 
 fn entry() -> Value {
     let job = json!({ "namespace": POOL, "name": "one", "uid": "u", "run": 1, "generation": 1, "specHash": "00" });
-    json!({ "u-1-0-1": { "job": job, "attempt": 1, "fence": "0123456789abcdef0123456789abcdef", "indexes": "0" } })
+    let entry = json!({ "job": job, "attempt": 1, "fence": "0123456789abcdef0123456789abcdef", "indexes": "0" });
+    json!({ "u-1-0-1": entry.to_string() })
 }
 
 /// An agent that comes up: its own objects, and nobody else's.

@@ -16,7 +16,7 @@ fn entry(fence: &str) -> Assignment {
         generation: 1,
         spec_hash: "hash".to_owned(),
     };
-    Assignment { job, attempt: 1, fence: fence.to_owned(), indexes: "0".to_owned(), cancel: false }
+    Assignment { job, attempt: 1, fence: fence.to_owned(), indexes: "0".to_owned(), cancel: false, read_as: None }
 }
 
 fn cancelled(fence: &str) -> Assignment {

@@ -18,7 +18,7 @@ fn entry(uid: &str, fence: &str) -> Assignment {
         generation: 1,
         spec_hash: String::new(),
     };
-    Assignment { job, attempt: 3, fence: fence.to_owned(), indexes: "0".to_owned(), cancel: false }
+    Assignment { job, attempt: 3, fence: fence.to_owned(), indexes: "0".to_owned(), cancel: false, read_as: None }
 }
 
 fn place(kept: &KeptOutputs, entry: &Assignment) -> PathBuf {

@@ -18,7 +18,7 @@ pub fn operations(mirror: &Mirror, agent: &str, batch: &Batch) -> Vec<Value> {
     }
     operations.push(json!({ "op": "replace", "path": "/status/sequence", "value": mirror.sequence + 1 }));
     operations.extend(batch.remove.iter().map(|id| json!({ "op": "remove", "path": report_path(id) })));
-    operations.extend(batch.reports.iter().map(|(id, report)| json!({ "op": "add", "path": report_path(id), "value": report })));
+    operations.extend(batch.reports.iter().map(|(id, report)| json!({ "op": "add", "path": report_path(id), "value": report.line() })));
     if let Some(node) = &batch.node {
         let before = &mirror.node;
         let fields = [

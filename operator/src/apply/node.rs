@@ -6,6 +6,7 @@ use crds::names::OPERATOR_MANAGER;
 use crds::node::WasmNode;
 use kube::Api;
 use kube::api::PatchParams;
+use kube::core::DeserializeGuard;
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::{Asking, LOOK_AGAIN, json_patch, live_lease, read, request};
@@ -13,6 +14,7 @@ use crate::action::NodeWrite;
 use crate::observe::NodeObject;
 use crate::patch::{self, Failed, bisect};
 use crate::state::{Event, NodeOutcome};
+use crate::watch::readable;
 
 /// Writes, in as many parts as refusals make necessary, and tells what the object then is.
 pub(super) async fn write(asking: &Asking, write: NodeWrite) -> Option<Event> {
@@ -117,7 +119,7 @@ async fn live(asking: &Asking, node: &str) -> Option<Option<Box<NodeObject>>> {
 #[derive(Debug)]
 pub(crate) enum Adoption {
     Done(Box<NodeObject>),
-    /// It is not there any more, or cannot be patched.
+    /// It is not there any more, or cannot be read or patched.
     SetAside,
     /// Somebody wrote it meanwhile, or no answer came.
     Again,
@@ -128,8 +130,10 @@ pub(crate) enum Adoption {
 /// Makes the node ours: the epoch by a tested patch, then a live look at our own Lease (P8).
 pub(crate) async fn adopt(asking: &Asking, node: &str) -> Adoption {
     let nodes: Api<WasmNode> = Api::namespaced(asking.client.clone(), &asking.pool);
-    // That it is gone, the watch tells.
-    let Some(found) = read(|| nodes.get_opt(node)).await else { return Adoption::SetAside };
+    let guarded: Api<DeserializeGuard<WasmNode>> = Api::namespaced(asking.client.clone(), &asking.pool);
+    // That it is gone, the watch tells. One that cannot be read, asked for again and again, would hold up the take-over of all others.
+    let found = read(|| guarded.get_opt(node)).await.and_then(|guard| readable(asking, guard));
+    let Some(found) = found else { return Adoption::SetAside };
     let epoch = asking.leadership.epoch();
     if found.spec.epoch > epoch {
         asking.stop(format!("another leader wrote node {node}: its epoch is {}, ours {epoch}", found.spec.epoch)).await;

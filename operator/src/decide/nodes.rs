@@ -91,8 +91,9 @@ pub(super) fn orphan(state: &mut State, uid: &Arc<str>, places: &[(Arc<str>, Arc
 
 /// Tells the node to end an entry, with its next write.
 pub(super) fn cancel(state: &mut State, node: &Arc<str>, id: &Arc<str>) {
-    if let Some(on) = state.nodes.get_mut(node).filter(|on| on.object.as_ref().is_some_and(|object| object.assignments.contains_key(id))) {
-        on.pending.cancel.insert(id.clone());
+    let Some(on) = state.nodes.get_mut(node) else { return };
+    if let Some(entry) = on.object.as_ref().and_then(|object| object.assignments.get(id)) {
+        on.pending.cancel.insert(id.clone(), entry.line.clone());
     }
 }
 
@@ -163,9 +164,9 @@ fn split(pending: &mut NodeWrite) -> NodeWrite {
         write.add.insert(id, entry);
     }
     while write.add.len() + write.cancel.len() < MOST_CHANGED
-        && let Some(id) = pending.cancel.pop_first()
+        && let Some((id, line)) = pending.cancel.pop_first()
     {
-        write.cancel.insert(id);
+        write.cancel.insert(id, line);
     }
     while write.add.len() + write.cancel.len() + write.remove.len() < MOST_CHANGED
         && let Some(id) = pending.remove.pop_first()

@@ -272,7 +272,7 @@ impl State {
         let Some(node) = self.nodes.get_mut(name) else { return };
         let write = node.writing.take().unwrap_or_default();
         let floor = node.floor;
-        let ids = write.cancel.iter().chain(&write.remove);
+        let ids = write.cancel.keys().chain(&write.remove);
         let of_entries: Vec<_> = ids.filter_map(|id| Some(node.entry(id)?.0.uid.clone())).collect();
         match outcome {
             NodeOutcome::Written(object) | NodeOutcome::Stale(Some(object)) => self.see_node(name, *object, floor, now),

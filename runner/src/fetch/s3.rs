@@ -19,7 +19,7 @@ use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 
 use self::client::Target;
 use self::listing::Listed;
-use self::object::{Object, AT_ONCE};
+use self::object::{AT_ONCE, Object};
 use super::address::AddressPolicy;
 use super::path::file_name;
 use super::retry::retrying;

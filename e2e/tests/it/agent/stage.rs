@@ -149,18 +149,20 @@ impl Stage {
             spec_hash: job.spec.run.hash(),
         };
         let fence = format!("{:032x}", u128::from(self.fences) << 64 | u128::from(std::process::id()));
-        (id, Assignment { job, attempt, fence, indexes: "0".to_owned(), cancel: false })
+        (id, Assignment { job, attempt, fence, indexes: "0".to_owned(), cancel: false, read_as: None })
     }
 
     /// Writes entries as the operator does: tested, the sequence raised.
     pub(super) async fn assign(&self, entries: &[(String, Assignment)]) {
         let operations =
-            entries.iter().map(|(id, entry)| json!({ "op": "add", "path": format!("/spec/assignments/{id}"), "value": entry }));
+            entries.iter().map(|(id, entry)| json!({ "op": "add", "path": format!("/spec/assignments/{id}"), "value": entry.line() }));
         self.patch_spec(operations.collect()).await;
     }
 
     pub(super) async fn cancel(&self, id: &str) {
-        self.patch_spec(vec![json!({ "op": "add", "path": format!("/spec/assignments/{id}/cancel"), "value": true })]).await;
+        let node = self.node().await.expect("it is there");
+        let line = crds::node::cancelled(&node.spec.assignments[id].line());
+        self.patch_spec(vec![json!({ "op": "replace", "path": format!("/spec/assignments/{id}"), "value": line })]).await;
     }
 
     pub(super) async fn release(&self, id: &str) {

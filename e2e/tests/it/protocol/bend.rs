@@ -98,7 +98,7 @@ pub(crate) fn action(without: Without, mut action: Action) -> Option<Action> {
         }
         Action::WriteNode(write) if without.lacks(Rule::P7Cancel) => {
             let cancelled = std::mem::take(&mut write.cancel);
-            write.remove.extend(cancelled);
+            write.remove.extend(cancelled.into_keys());
         }
         Action::GetJob { .. } if without.lacks(Rule::P14Orphans) => return None,
         Action::ForgetNode { .. } if without.lacks(Rule::P14Gone) => return None,
@@ -113,7 +113,7 @@ pub(crate) fn parts(without: Without, write: NodeWrite) -> Vec<NodeWrite> {
         return vec![write];
     }
     let NodeWrite { add, cancel, remove, .. } = write.clone();
-    let empty = NodeWrite { add: BTreeMap::new(), cancel: BTreeSet::new(), remove: BTreeSet::new(), ..write };
+    let empty = NodeWrite { add: BTreeMap::new(), cancel: BTreeMap::new(), remove: BTreeSet::new(), ..write };
     let adds = add.into_iter().map(|one| NodeWrite { add: BTreeMap::from([one]), ..empty.clone() });
     let cancels = cancel.into_iter().map(|one| NodeWrite { cancel: [one].into(), ..empty.clone() });
     let removals = remove.into_iter().map(|one| NodeWrite { remove: [one].into(), ..empty.clone() });

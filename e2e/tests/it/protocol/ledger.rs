@@ -130,9 +130,7 @@ impl Ledger {
         before: Option<&Value>,
         after: Option<&Value>,
     ) -> Result<(), String> {
-        let nothing = Map::new();
-        let entries = |node: Option<&'_ Value>| node.and_then(|node| node["spec"]["assignments"].as_object()).cloned();
-        let (old, new) = (entries(before).unwrap_or_else(|| nothing.clone()), entries(after).unwrap_or_else(|| nothing.clone()));
+        let (old, new) = (before.map_or_else(Map::new, entries), after.map_or_else(Map::new, entries));
         for (id, entry) in &new {
             if old.get(id).is_some_and(|known| known["fence"] == entry["fence"]) {
                 continue;
@@ -159,9 +157,8 @@ impl Ledger {
         if self.placed.insert(fence.clone(), (uid.clone(), run)).is_some() {
             return Err(format!("I5: {fence} of {id} comes back"));
         }
-        let all =
-            api.objects.iter().filter(|(key, _)| key.kind == Kind::Node).filter_map(|(_, node)| node["spec"]["assignments"].as_object());
-        let same = all.flat_map(Map::values).filter(|other| other["job"]["uid"] == *uid && other["job"]["run"] == run);
+        let all = api.objects.iter().filter(|(key, _)| key.kind == Kind::Node).flat_map(|(_, node)| entries(node));
+        let same = all.filter(|(_, other)| other["job"]["uid"] == *uid && other["job"]["run"] == run);
         if same.count() > 1 {
             return Err(format!("I1: {id} is assigned while the same job is assigned already"));
         }
@@ -182,6 +179,12 @@ impl Ledger {
         }
         Ok(())
     }
+}
+
+/// The entries of a node, each of which it has as a line.
+fn entries(node: &Value) -> Map<String, Value> {
+    let read = |line: &Value| serde_json::from_str(line.as_str().unwrap_or_default().trim_start_matches("cancel ")).unwrap_or_default();
+    node["spec"]["assignments"].as_object().into_iter().flatten().map(|(id, line)| (id.clone(), read(line))).collect()
 }
 
 /// I4: nothing is left to do.

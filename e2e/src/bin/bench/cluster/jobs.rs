@@ -158,10 +158,11 @@ impl Jobs {
             "job": { "namespace": BARE, "name": name, "uid": uid, "run": 1, "generation": 1, "specHash": "0".repeat(64) },
             "attempt": 1, "fence": "0".repeat(32), "indexes": "0",
         });
-        let assign = json!([{ "op": "add", "path": "/spec/assignments", "value": { &id: entry } }]);
+        let assign = json!([{ "op": "add", "path": "/spec/assignments", "value": { &id: entry.to_string() } }]);
         nodes.patch("bare", &PatchParams::default(), &Patch::Json::<()>(serde_json::from_value(assign)?)).await?;
         let ended = json!({ "reason": "Completed", "finishTime": "2026-01-01T00:00:00Z", "output": { "exitCode": 0, "stdoutTail": "", "stderrTail": "", "truncated": false } });
-        let report = json!([{ "op": "add", "path": "/status/reports", "value": { &id: { "fence": "0".repeat(32), "stage": "Ended", "ended": ended } } }]);
+        let report = json!({ "fence": "0".repeat(32), "stage": "Ended", "ended": ended }).to_string();
+        let report = json!([{ "op": "add", "path": "/status/reports", "value": { &id: report } }]);
         nodes.patch_subresource("status", "bare", &PatchParams::default(), &Patch::Json::<()>(serde_json::from_value(report)?)).await?;
         self.write_status(&name).await?;
         Ok(milliseconds(begun.elapsed()))

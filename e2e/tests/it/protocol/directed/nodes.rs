@@ -86,7 +86,7 @@ fn a_late_event_of_a_vanished_object(world: &mut World) -> Result<(), String> {
     let (node, agent) = runs_long(world)?;
     assert_eq!(node, "n1");
     world.set("carve", "suspend", json!(true))?;
-    let cancels = |request: &Request| super::is_spec_patch(request, "add", "/spec/assignments/");
+    let cancels = |request: &Request| super::is_spec_patch(request, "replace", "/spec/assignments/");
     world.until("the operator cancels it", |world| world.wire(OPERATOR, cancels).is_some())?;
     world.step(&Step::Cut(agent))?;
     world.step(&Step::User(User::DeleteNode(node.as_str().into(), Deleter::EndOfNamespace)))?;
