@@ -28,7 +28,14 @@ const SLOTS: usize = 64;
 
 /// Returns at once.
 const NOTHING: &str = r#"(module (memory (export "memory") 1) (func (export "_start")))"#;
-const ENDLESS: &str = r#"(module (memory (export "memory") 1) (func (export "_start") (loop (br 0))))"#;
+/// Sleeps for an hour in `poll_oneoff`, on the monotonic clock (tag 0 at 8, clock 1 at 16, nanoseconds at 24), and takes no processor.
+const ASLEEP: &str = r#"(module
+    (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (func (export "_start")
+        (i32.store (i32.const 16) (i32.const 1))
+        (i64.store (i32.const 24) (i64.const 3600000000000))
+        (drop (call $poll (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 128)))))"#;
 
 pub(super) struct Jobs {
     client: Client,
@@ -170,9 +177,9 @@ impl Jobs {
 
     /// Fills every slot for good, and puts so many jobs behind.
     pub(super) async fn queue(&self, count: u32) -> anyhow::Result<()> {
-        let endless = json!({ "inline": BASE64.encode(wat::parse_str(ENDLESS).context("the guest is WebAssembly")?) });
+        let asleep = json!({ "inline": BASE64.encode(wat::parse_str(ASLEEP).context("the guest is WebAssembly")?) });
         for number in 0..SLOTS {
-            let job = Self::job(&format!("endless-{number}"), &endless)?;
+            let job = Self::job(&format!("asleep-{number}"), &asleep)?;
             self.api(SERVED).create(&PostParams::default(), &job).await?;
         }
         let all = stream::iter(0..count).map(|_| async {
