@@ -12,8 +12,9 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crds::node::AssignmentReport;
 use tokio::sync::oneshot;
@@ -25,6 +26,9 @@ use self::record::Record;
 
 /// How many ended fences are kept, with their reports (P12).
 const KEPT: usize = 10_000;
+
+/// Between tries to write what the disk did not take.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// The journal of this agent. Clones are the same journal.
 #[derive(Clone, Debug)]
@@ -146,13 +150,14 @@ impl Shared {
     }
 }
 
-/// The thread: writes what has gathered, flushes it if somebody waits, and tells them.
+/// The thread: writes what has gathered, flushes it if somebody waits, and tells them. Endings that the disk does not take are tried again,
+/// which also finds out when it takes them: nothing else would, since nothing is started until then.
 fn write_all(mut file: JournalFile, shared: &Shared, orders: &Receiver<Order>) {
-    while let Ok(first) = orders.recv() {
-        let group: Vec<Order> = std::iter::once(first).chain(orders.try_iter()).collect();
+    let mut left = Vec::new();
+    while let Some(group) = gather(orders, std::mem::take(&mut left)) {
         let sync = group.iter().any(|order| order.durable.is_some());
         let written = file.append(group.iter().map(|order| &order.record), sync);
-        shared.writable.store(written.is_ok(), Ordering::Relaxed);
+        let was_writable = shared.writable.swap(written.is_ok(), Ordering::Relaxed);
         match &written {
             Ok(places) => {
                 let mut index = shared.index();
@@ -160,16 +165,38 @@ fn write_all(mut file: JournalFile, shared: &Shared, orders: &Receiver<Order>) {
                     index.written(&order.record, place);
                 }
             }
-            Err(error) => warn!(%error, "failed to write the journal: nothing is started until it can be written"),
+            Err(error) if was_writable => warn!(%error, "failed to write the journal: nothing is started until it can be written"),
+            Err(_) => {}
         }
-        for durable in group.into_iter().filter_map(|order| order.durable) {
-            // Whoever does not wait any more does not need it.
-            let _ = durable.send(written.is_ok());
+        for mut order in group {
+            match order.durable.take() {
+                // Whoever does not wait any more does not need it.
+                Some(durable) => drop(durable.send(written.is_ok())),
+                None if written.is_err() => left.push(order),
+                None => {}
+            }
         }
+        left.drain(..left.len().saturating_sub(KEPT));
         if written.is_ok() && file.wants_compaction(&shared.index()) {
             compact(&mut file, shared);
         }
     }
+}
+
+/// What is to be written next, after what is left; it waits for more, though not for ever if something is left. `None`: nobody writes any
+/// more.
+fn gather(orders: &Receiver<Order>, mut left: Vec<Order>) -> Option<Vec<Order>> {
+    if left.is_empty() {
+        left.push(orders.recv().ok()?);
+    } else {
+        match orders.recv_timeout(AGAIN) {
+            Ok(order) => left.push(order),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return None,
+        }
+    }
+    left.extend(orders.try_iter());
+    Some(left)
 }
 
 /// Only this thread writes: nothing is appended meanwhile, and nobody else waits for the disk.
