@@ -3,6 +3,7 @@
 //! What a spec says is here. What befalls it on the way has files of its own; `stores` has the seam carver with S3 and IPFS.
 
 mod between;
+mod disk;
 mod faults;
 mod gone;
 mod guests;
@@ -13,6 +14,7 @@ mod partition;
 mod stage;
 mod steps;
 mod stores;
+mod unreadable;
 
 use serde_json::json;
 

@@ -7,12 +7,9 @@ use e2e::cluster::{Asked, Fate, Identity, Relay};
 use e2e::server::Answer;
 use e2e::tap::{Stop, Tap};
 use e2e::{Minio, Server};
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::Api;
-use kube::api::PostParams;
 use serde_json::{Value, json};
 
-use super::guests::{MAKES, inline};
+use super::guests::{MAKES, inline, the_word};
 use super::stage::{Stage, attempts};
 use super::steps::ends_well;
 use crate::processes::{busiest, is_alive};
@@ -50,17 +47,15 @@ impl Place<'_> {
             spec["module"] = json!({ "http": { "url": url } });
         }
         if step == Step::Runs {
-            spec["stdin"] = json!({ "valueFrom": { "configMapKeyRef": { "name": "word", "key": "word" } } });
+            spec["stdin"] = the_word();
         }
         spec
     }
 
     /// Starts an agent and a job, and returns when that step is reached and the agent is dead.
     async fn killed_at(&self, job: &str, step: Step) {
-        let maps: Api<ConfigMap> = Api::namespaced(self.stage.client.clone(), &self.stage.namespace);
-        let word = |word: &str| serde_json::from_value(json!({ "metadata": { "name": "word" }, "data": { "word": word } })).expect("a map");
         if step == Step::Runs {
-            maps.create(&PostParams::default(), &word("wait")).await.expect("created");
+            self.stage.word("wait").await;
         }
         let reads = move |asked: &Asked| step == Step::Reads && asked.what() == "GET wasmjobs";
         let mut read = self.relay.rule(move |asked| if reads(asked) { Fate::HoldBefore } else { Fate::Pass });
@@ -82,7 +77,7 @@ impl Place<'_> {
         drop(agent);
         if let Some(guest) = guest {
             self.stage.until("its guests die with it", async || (!is_alive(guest)).then_some(())).await;
-            maps.replace("word", &PostParams::default(), &word("go")).await.expect("written");
+            self.stage.word("go").await;
         }
         drop(self.relay.rule(|_| Fate::Pass));
     }

@@ -64,3 +64,8 @@ pub(super) fn sleeps(seconds: u64) -> String {
 pub(super) fn inline(text: &str) -> Value {
     json!({ "inline": BASE64.encode(wat::parse_str(text).expect("the guest is WebAssembly")) })
 }
+
+/// What [`super::stage::Stage::word`] says, on stdin.
+pub(super) fn the_word() -> Value {
+    json!({ "valueFrom": { "configMapKeyRef": { "name": "word", "key": "word" } } })
+}

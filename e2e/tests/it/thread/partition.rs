@@ -1,19 +1,12 @@
 //! A node whose network is cut: nobody is told, packets vanish. Its agent and the operator each draw their conclusions by their own clock.
 
 use e2e::cable::Cable;
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
-use super::guests::{NOTHING, WAITS, inline};
+use super::guests::{NOTHING, WAITS, inline, the_word};
 use super::stage::{Stage, attempts};
 use crate::processes::{busiest, is_alive};
-
-async fn write(maps: &Api<ConfigMap>, word: &str) {
-    let map = Patch::Apply(json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "word" }, "data": { "word": word } }));
-    maps.patch("word", &PatchParams::apply("test").force(), &map).await.expect("written");
-}
 
 /// P10, P11, P12: its guest is dead before its work is given away, no two attempts are at work at once, and when the network is back it
 /// begins anew and serves again.
@@ -29,14 +22,12 @@ async fn a_node_that_is_cut_off_ends_its_guests_before_their_work_is_given_away(
     stage.takes_work(&identity.pod.node).await;
 
     // The first attempt is told to wait for ever, the second one is not.
-    let maps: Api<ConfigMap> = Api::namespaced(stage.client.clone(), &stage.namespace);
-    write(&maps, "wait").await;
-    let stdin = json!({ "valueFrom": { "configMapKeyRef": { "name": "word", "key": "word" } } });
-    stage.create("moves", json!({ "module": inline(WAITS), "stdin": stdin })).await;
+    stage.word("wait").await;
+    stage.create("moves", json!({ "module": inline(WAITS), "stdin": the_word() })).await;
     stage.says("moves", "Running").await;
     let guest = stage.until("the guest is at work", async || busiest(first.id()).await).await;
     let second = stage.agent("n2").await;
-    write(&maps, "go").await;
+    stage.word("go").await;
 
     cable.cut().expect("cut");
     let entries = async || {
