@@ -36,6 +36,13 @@ struct Place<'a> {
     tap: Tap,
 }
 
+impl Step {
+    /// Whether the guest waits for a word: it could have ended before the agent is dead.
+    fn waits(self) -> bool {
+        matches!(self, Self::Journals | Self::Runs)
+    }
+}
+
 impl Place<'_> {
     fn spec(&self, job: &str, step: Step) -> Value {
         let module = wat::parse_str(MAKES).expect("a module");
@@ -46,7 +53,7 @@ impl Place<'_> {
             let url = self.server.answers("/makes.wasm", vec![Answer::silence(), Answer::bytes(module)]);
             spec["module"] = json!({ "http": { "url": url } });
         }
-        if step == Step::Runs {
+        if step.waits() {
             spec["stdin"] = the_word();
         }
         spec
@@ -54,7 +61,7 @@ impl Place<'_> {
 
     /// Starts an agent and a job, and returns when that step is reached and the agent is dead.
     async fn killed_at(&self, job: &str, step: Step) {
-        if step == Step::Runs {
+        if step.waits() {
             self.stage.word("wait").await;
         }
         let reads = move |asked: &Asked| step == Step::Reads && asked.what() == "GET wasmjobs";
@@ -77,6 +84,8 @@ impl Place<'_> {
         drop(agent);
         if let Some(guest) = guest {
             self.stage.until("its guests die with it", async || (!is_alive(guest)).then_some(())).await;
+        }
+        if step.waits() {
             self.stage.word("go").await;
         }
         drop(self.relay.rule(|_| Fate::Pass));
