@@ -1,6 +1,7 @@
 //! One object: looked at once, then read whole or as ranges, all of them of what was looked at.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
@@ -23,6 +24,9 @@ use crate::store::{Blob, Store};
 pub(super) const WHOLE_BYTES: u64 = 4 << 20;
 /// Requests on their way at once: one connection to a far store is slow.
 pub(super) const AT_ONCE: usize = 4;
+/// So many are enough, and cheaper, where the first ones came that fast.
+const AT_ONCE_NEAR: usize = 2;
+const NEAR_BYTES_PER_MILLISECOND: u128 = 200_000;
 /// Bytes of one ranged read, at most: each costs the store some work of its own.
 const RANGE_BYTES: u64 = 16 << 20;
 
@@ -117,9 +121,25 @@ impl Object<'_> {
 
     /// Several ranges at once, each to its place as it comes.
     async fn read_ranges(&self, found: &Found, scatter: &Scatter<'_>) -> Result<(), Setback> {
-        let ranges = ranges(found.size_bytes).map(|(start, end)| self.read_range(found, start, end, scatter));
+        let begun = Instant::now();
+        let mut ranges = ranges(found.size_bytes);
+        let first: Vec<_> = ranges.by_ref().take(AT_ONCE_NEAR).collect();
+        let bytes = first.last().map_or(0, |(_, end)| *end);
+        self.read_some(found, first.into_iter(), AT_ONCE_NEAR, scatter).await?;
+        let is_near = u128::from(bytes) >= begun.elapsed().as_millis() * NEAR_BYTES_PER_MILLISECOND;
+        self.read_some(found, ranges, if is_near { AT_ONCE_NEAR } else { AT_ONCE }, scatter).await
+    }
+
+    async fn read_some(
+        &self,
+        found: &Found,
+        ranges: impl Iterator<Item = (u64, u64)>,
+        at_once: usize,
+        scatter: &Scatter<'_>,
+    ) -> Result<(), Setback> {
+        let reads = ranges.map(|(start, end)| self.read_range(found, start, end, scatter));
         // A range that stays out of reach fails the whole, and then all of it may be tried again: the object may have changed.
-        let all = stream::iter(ranges).buffer_unordered(AT_ONCE).try_collect::<()>().await;
+        let all = stream::iter(reads).buffer_unordered(at_once).try_collect::<()>().await;
         all.map_err(|failure| Setback::Passing(failure, None))
     }
 
