@@ -20,7 +20,7 @@ use crate::failure::{Failure, chain};
 use crate::store::{self, Blob, BlobWriter, FinishError, Spool, Store};
 
 /// Bytes received but not yet hashed and written, at most.
-pub(super) const IN_FLIGHT: u32 = 4 << 20;
+const IN_FLIGHT: u32 = 4 << 20;
 /// Up to this many bytes are collected before threads are started: most modules are done by then.
 const SMALL: u64 = 256 << 10;
 
@@ -40,7 +40,7 @@ enum Stage {
 
 /// Dropped unfinished, its threads run dry and the temporary file goes.
 struct Pipe {
-    room: Arc<Semaphore>,
+    room: Room,
     to_hash: mpsc::UnboundedSender<Chunk>,
     to_write: mpsc::UnboundedSender<Chunk>,
     hash: JoinHandle<Sha256>,
@@ -53,6 +53,9 @@ struct Chunk {
     bytes: Bytes,
     _room: Arc<OwnedSemaphorePermit>,
 }
+
+/// Room for bytes on their way to the disk.
+pub(super) struct Room(Arc<Semaphore>);
 
 /// What this try has added to somebody's progress; taken back unless the try succeeds.
 pub(super) struct Counted<'a> {
@@ -190,14 +193,13 @@ impl Pipe {
             }
             Ok(spool)
         });
-        Self { room: Arc::new(Semaphore::new(IN_FLIGHT as usize)), to_hash, to_write, hash, write }
+        Self { room: Room::new(), to_hash, to_write, hash, write }
     }
 
     /// Hands the bytes on when there is room for them; false when a thread has hung up, which `drain` explains.
     async fn push(&self, bytes: Bytes) -> bool {
-        let size = u32::try_from(bytes.len()).unwrap_or(IN_FLIGHT).min(IN_FLIGHT);
-        let room = Arc::clone(&self.room).acquire_many_owned(size).await.expect("nobody closes this semaphore");
-        let chunk = Chunk { bytes, _room: Arc::new(room) };
+        let room = Arc::new(self.room.take(&bytes).await);
+        let chunk = Chunk { bytes, _room: room };
         self.to_hash.send(chunk.clone()).is_ok() && self.to_write.send(chunk).is_ok()
     }
 
@@ -205,6 +207,20 @@ impl Pipe {
         drop((self.to_hash, self.to_write));
         let (hasher, spool) = (self.hash.await?, self.write.await?);
         Ok(spool.map(|spool| BlobWriter::from_halves(spool, hasher)))
+    }
+}
+
+// === impl Room ===
+
+impl Room {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Semaphore::new(IN_FLIGHT as usize)))
+    }
+
+    /// Waits until there is room for them, and takes it until the answer is dropped. More than all there is takes all.
+    pub(super) async fn take(&self, bytes: &Bytes) -> OwnedSemaphorePermit {
+        let size = u32::try_from(bytes.len()).unwrap_or(IN_FLIGHT).min(IN_FLIGHT);
+        Arc::clone(&self.0).acquire_many_owned(size).await.expect("nobody closes this semaphore")
     }
 }
 

@@ -1,22 +1,21 @@
 //! Parts of one file that come in any order → a blob: each is written where it belongs as it comes, and hashed in order behind that.
 //!
-//! Memory holds only what is on its way to the disk, however far apart the parts are. The hash is of what the file holds, read back from the
-//! system's cache. Does not know where parts come from, nor whether they are the right ones.
+//! Memory holds only what is on its way to the disk, however far apart the parts are. What comes in order is hashed at once, the rest is read
+//! back from the system's cache when its turn comes. Does not know where parts come from, nor whether they are the right ones.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use crds::digest::Digest;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
 
 use super::Progress;
-use super::body::{Counted, IN_FLIGHT, finish, no_blob, not_kept, thread_died};
+use super::body::{Counted, Room, finish, no_blob, not_kept, thread_died};
 use crate::failure::Failure;
 use crate::store::{self, Blob, BlobWriter, Spool, Store};
 
@@ -25,14 +24,14 @@ const PIECE: usize = 256 << 10;
 
 /// Takes the parts of one file. Dropped unfinished, its threads run dry and the temporary file goes.
 pub(super) struct Scatter<'a> {
-    room: Arc<Semaphore>,
+    room: Room,
     to_write: mpsc::UnboundedSender<Part>,
     write: JoinHandle<Result<Spool, store::Error>>,
     hash: JoinHandle<io::Result<(u64, Sha256)>>,
     progress: Counted<'a>,
 }
 
-/// Bytes, where they belong, and the room that they take until they are written.
+/// Bytes, where they belong, and the room that they take until they are written and perhaps hashed.
 struct Part {
     offset: u64,
     bytes: Bytes,
@@ -58,22 +57,20 @@ impl<'a> Scatter<'a> {
         let write = tokio::task::spawn_blocking(move || {
             while let Some(part) = for_writing.blocking_recv() {
                 spool.write_at(&part.bytes, part.offset)?;
-                if to_hash.send((part.offset, part.bytes.len() as u64)).is_err() {
+                if to_hash.send(part).is_err() {
                     break;
                 }
             }
             Ok(spool)
         });
         let hash = tokio::task::spawn_blocking(move || hash_behind(&reader, for_hashing, hasher));
-        let room = Arc::new(Semaphore::new(IN_FLIGHT as usize));
-        Ok(Self { room, to_write, write, hash, progress: Counted::new(progress) })
+        Ok(Self { room: Room::new(), to_write, write, hash, progress: Counted::new(progress) })
     }
 
     /// Takes bytes that begin at `offset`. No byte may come twice. False when a thread has hung up, which `finish` explains.
     pub(super) async fn put(&self, offset: u64, bytes: Bytes) -> bool {
         self.progress.add(bytes.len() as u64);
-        let size = u32::try_from(bytes.len()).unwrap_or(IN_FLIGHT).min(IN_FLIGHT);
-        let room = Arc::clone(&self.room).acquire_many_owned(size).await.expect("nobody closes this semaphore");
+        let room = self.room.take(&bytes).await;
         self.to_write.send(Part { offset, bytes, _room: room }).is_ok()
     }
 
@@ -95,11 +92,16 @@ impl<'a> Scatter<'a> {
 }
 
 /// Hashes what has been written, from the first byte on, as far as nothing is missing.
-fn hash_behind(file: &File, mut written: mpsc::UnboundedReceiver<(u64, u64)>, mut hasher: Sha256) -> io::Result<(u64, Sha256)> {
+fn hash_behind(file: &File, mut written: mpsc::UnboundedReceiver<Part>, mut hasher: Sha256) -> io::Result<(u64, Sha256)> {
     let mut arrived = Arrived::default();
     let mut piece = vec![0; PIECE];
-    while let Some((offset, length)) = written.blocking_recv() {
-        arrived.add(offset, length);
+    while let Some(part) = written.blocking_recv() {
+        arrived.add(part.offset, part.bytes.len() as u64);
+        if part.offset == arrived.hashed {
+            hasher.update(&part.bytes);
+            arrived.take(part.bytes.len());
+        }
+        drop(part);
         while let Some(length) = arrived.take(PIECE) {
             file.read_exact_at(&mut piece[..length], arrived.hashed - length as u64)?;
             hasher.update(&piece[..length]);

@@ -24,11 +24,13 @@ use crate::store::{Blob, Store};
 pub(super) const WHOLE_BYTES: u64 = 4 << 20;
 /// Requests on their way at once: one connection to a far store is slow.
 pub(super) const AT_ONCE: usize = 4;
-/// So many are enough, and cheaper, where the first ones came that fast.
-const AT_ONCE_NEAR: usize = 2;
+/// The first ones, which show how fast the store is.
+const AT_ONCE_FIRST: usize = 2;
+/// One is enough where those came that fast, and cheaper: bytes that come in order are hashed without being read back.
+const AT_ONCE_NEAR: usize = 1;
 const NEAR_BYTES_PER_MILLISECOND: u128 = 200_000;
 /// Bytes of one ranged read, at most: each costs the store some work of its own.
-const RANGE_BYTES: u64 = 16 << 20;
+const RANGE_BYTES: u64 = 64 << 20;
 
 /// An object and how it is reached.
 pub(super) struct Object<'a> {
@@ -123,9 +125,9 @@ impl Object<'_> {
     async fn read_ranges(&self, found: &Found, scatter: &Scatter<'_>) -> Result<(), Setback> {
         let begun = Instant::now();
         let mut ranges = ranges(found.size_bytes);
-        let first: Vec<_> = ranges.by_ref().take(AT_ONCE_NEAR).collect();
+        let first: Vec<_> = ranges.by_ref().take(AT_ONCE_FIRST).collect();
         let bytes = first.last().map_or(0, |(_, end)| *end);
-        self.read_some(found, first.into_iter(), AT_ONCE_NEAR, scatter).await?;
+        self.read_some(found, first.into_iter(), AT_ONCE_FIRST, scatter).await?;
         let is_near = u128::from(bytes) >= begun.elapsed().as_millis() * NEAR_BYTES_PER_MILLISECOND;
         self.read_some(found, ranges, if is_near { AT_ONCE_NEAR } else { AT_ONCE }, scatter).await
     }
