@@ -9,6 +9,7 @@ mod config;
 mod deny;
 mod generate;
 mod guests;
+mod packages;
 mod run;
 mod stages;
 mod test;

@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use anyhow::{Context as _, bail};
 
 use super::stamp;
-use crate::{config, run};
+use crate::{config, packages, run};
 
 const RELEASE: &str = "trixie";
 const MIRROR: &str = "http://deb.debian.org/debian";
@@ -144,7 +144,8 @@ fn chroot(root: &Path) -> Command {
 /// The folder gets its name when it is complete. Until then it has one of its own, because programs of an interrupted installation
 /// may still be writing into theirs.
 fn install(folder: &Path, root: &Path) -> anyhow::Result<()> {
-    debian_packages()?;
+    // The keys verify every package of the release.
+    packages::ready("debootstrap", &["debootstrap", "debian-archive-keyring"], "the guests' toolchain")?;
     remove_partial(folder)?;
     let partial = folder.join(format!("{PARTIAL}{}", std::process::id()));
     run::run(
@@ -175,23 +176,6 @@ fn remove_partial(folder: &Path) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-/// What an installation stands on. The keys verify every package of the release.
-fn debian_packages() -> anyhow::Result<()> {
-    if Command::new("debootstrap").arg("--version").output().is_ok() {
-        return Ok(());
-    }
-    if config::on_path("apt-get").is_none() {
-        bail!("the guests' toolchain needs debootstrap: install it");
-    }
-    run::run(Command::new("apt-get").args(["update", "--quiet"]))?;
-    run::run(
-        Command::new("apt-get")
-            .args(["install", "--yes", "--quiet", "--no-install-recommends", "debootstrap", "debian-archive-keyring"])
-            .env("DEBIAN_FRONTEND", "noninteractive"),
-    )
-    .context("failed to install debootstrap: run this as root, or install it")
 }
 
 /// The versions that `VERSIONS` asks for, or an error that names the first that differs.
