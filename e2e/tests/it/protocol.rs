@@ -16,5 +16,6 @@ mod operator;
 mod outline;
 mod paths;
 mod random;
+mod tasks;
 mod without;
 mod world;

@@ -7,7 +7,6 @@ mod lease;
 mod tell;
 mod term;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use node_agent::decide::{Attempts, Drain};
@@ -21,6 +20,7 @@ use super::api::{Answer, Change, Key, Kind, Request};
 use super::clock::{Clock, Millis};
 use super::guest::{Ended, Node};
 use super::network::{Life, Outbox, Watch};
+use super::tasks::Tasks;
 use super::without::Without;
 
 /// Between terms, and between tries of what failed.
@@ -55,9 +55,7 @@ pub(crate) struct Agent {
     pub(crate) term: Option<Term>,
     unseen: Attempts,
     pub(crate) watch: Watch,
-    tasks: BTreeMap<u32, Task>,
-    asleep: BTreeMap<u32, (Millis, Task)>,
-    next_task: u32,
+    tasks: Tasks<Task>,
     look_at: Millis,
     pub(crate) drain: Drain,
 }
@@ -95,9 +93,7 @@ impl Agent {
             term: None,
             unseen: Attempts::new(),
             watch: Watch::Broken,
-            tasks: BTreeMap::new(),
-            asleep: BTreeMap::new(),
-            next_task: 0,
+            tasks: Tasks::default(),
             look_at: Millis::MAX,
             drain: Drain::No,
         }
@@ -105,8 +101,8 @@ impl Agent {
 
     pub(crate) fn start(&mut self, out: &mut Outbox) {
         let (node, pod, clock, without) = (self.node.clone(), self.pod.clone(), self.clock, self.without);
-        let (terms, next_task) = (self.terms + 1, self.next_task);
-        *self = Self { terms, next_task, life: Life::Up, ..Self::new(&node, &pod, clock, without) };
+        let (terms, tasks) = (self.terms + 1, self.tasks.renewed());
+        *self = Self { terms, tasks, life: Life::Up, ..Self::new(&node, &pod, clock, without) };
         self.acquire(None, out);
     }
 
@@ -115,18 +111,6 @@ impl Agent {
         self.term = None;
         self.holding = Holding::default();
         self.tasks.clear();
-        self.asleep.clear();
-    }
-
-    fn ask(&mut self, task: Task, request: Request, out: &mut Outbox) {
-        self.next_task += 1;
-        self.tasks.insert(self.next_task, task);
-        out.asks.push((self.next_task, request));
-    }
-
-    fn sleep(&mut self, task: Task, until: Millis) {
-        self.next_task += 1;
-        self.asleep.insert(self.next_task, (until, task));
     }
 
     fn ticks(&self, now: Millis) -> Millis {
@@ -137,7 +121,6 @@ impl Agent {
     fn end_term(&mut self, ending: Ending, around: &mut Around<'_>) {
         around.node.kill_guests(&self.pod);
         self.tasks.clear();
-        self.asleep.clear();
         self.watch = Watch::Broken;
         let term = self.term.take();
         if ending == Ending::Vanished {
@@ -148,12 +131,12 @@ impl Agent {
         if ending == Ending::Drained {
             self.give_up_lease(around.out);
         } else {
-            self.sleep(Task::Leasing(Leasing::Looking { known: None }), around.now + BETWEEN_TERMS);
+            self.tasks.sleep(Task::Leasing(Leasing::Looking { known: None }), around.now + BETWEEN_TERMS);
         }
     }
 
     pub(crate) fn answered(&mut self, task: u32, answer: Answer, around: &mut Around<'_>) {
-        match self.tasks.remove(&task) {
+        match self.tasks.answered(task) {
             Some(Task::Leasing(leasing)) => self.lease_on(leasing, &answer, around),
             Some(Task::FirstRead | Task::Create) => self.first_read(&answer, around),
             Some(Task::Telling(telling)) => self.told(telling, answer, around),
@@ -166,7 +149,7 @@ impl Agent {
 
     fn read_first(&mut self, out: &mut Outbox) {
         let key = Key::node(&self.node);
-        self.ask(Task::FirstRead, Request::Get(key), out);
+        self.tasks.ask(Task::FirstRead, Request::Get(key), out);
     }
 
     /// P12, P14: what the first read found, or the empty object that was created just now.
@@ -179,15 +162,15 @@ impl Agent {
             }
             Answer::Failed(status) if status.code == 404 => {
                 let empty = json!({ "metadata": { "name": &*self.node }, "spec": {} });
-                self.ask(Task::Create, Request::Create(Kind::Node, empty), around.out);
+                self.tasks.ask(Task::Create, Request::Create(Kind::Node, empty), around.out);
             }
-            _ => self.sleep(Task::FirstRead, around.now + AGAIN),
+            _ => self.tasks.sleep(Task::FirstRead, around.now + AGAIN),
         }
     }
 
     pub(crate) fn begin_watch(&mut self, out: &mut Outbox) {
         self.watch = Watch::Listing;
-        self.ask(Task::Listing, Request::List(Kind::Node), out);
+        self.tasks.ask(Task::Listing, Request::List(Kind::Node), out);
     }
 
     /// A watch of one object by its name begins with a list of it.
@@ -214,19 +197,17 @@ impl Agent {
     }
 
     pub(crate) fn next_wake(&self) -> Millis {
-        let asleep = self.asleep.values().map(|(until, _)| *until).min().unwrap_or(Millis::MAX);
-        asleep.min(self.look_at).min(self.next_renewal())
+        self.tasks.next_wake().min(self.look_at).min(self.next_renewal())
     }
 
     pub(crate) fn wake(&mut self, around: &mut Around<'_>) {
-        let due: Vec<u32> = self.asleep.iter().filter(|(_, (until, _))| *until <= around.now).map(|(task, _)| *task).collect();
-        for task in due {
-            match self.asleep.remove(&task) {
-                Some((_, Task::Leasing(leasing))) => self.lease_again(leasing, around.out),
-                Some((_, Task::FirstRead | Task::Create)) => self.read_first(around.out),
-                Some((_, Task::Telling(telling))) => self.tell_again(telling, around.out),
-                Some((_, Task::ReadJob { id, fence, until })) => self.read_job(id, fence, until, around.out),
-                Some((_, Task::Listing)) | None => {}
+        for task in self.tasks.due(around.now) {
+            match self.tasks.woken(task) {
+                Some(Task::Leasing(leasing)) => self.lease_again(leasing, around.out),
+                Some(Task::FirstRead | Task::Create) => self.read_first(around.out),
+                Some(Task::Telling(telling)) => self.tell_again(telling, around.out),
+                Some(Task::ReadJob { id, fence, until }) => self.read_job(id, fence, until, around.out),
+                Some(Task::Listing) | None => {}
             }
         }
         self.renew(around);

@@ -1,7 +1,7 @@
 //! What the switches do around the operator's core: events bent before it sees them, actions before they are carried out. With every rule
 //! kept, nothing is bent.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crds::digest::Digest;
@@ -112,8 +112,8 @@ pub(crate) fn parts(without: Without, write: NodeWrite) -> Vec<NodeWrite> {
     if without.keeps(Rule::P6Groups) {
         return vec![write];
     }
-    let NodeWrite { add, cancel, remove, .. } = write.clone();
-    let empty = NodeWrite { add: BTreeMap::new(), cancel: BTreeMap::new(), remove: BTreeSet::new(), ..write };
+    let empty = write.unchanging();
+    let NodeWrite { add, cancel, remove, .. } = write;
     let adds = add.into_iter().map(|one| NodeWrite { add: BTreeMap::from([one]), ..empty.clone() });
     let cancels = cancel.into_iter().map(|one| NodeWrite { cancel: [one].into(), ..empty.clone() });
     let removals = remove.into_iter().map(|one| NodeWrite { remove: [one].into(), ..empty.clone() });

@@ -183,7 +183,8 @@ impl Ledger {
 
 /// The entries of a node, each of which it has as a line.
 fn entries(node: &Value) -> Map<String, Value> {
-    let read = |line: &Value| serde_json::from_str(line.as_str().unwrap_or_default().trim_start_matches("cancel ")).unwrap_or_default();
+    let read =
+        |line: &Value| serde_json::from_str(line.as_str().unwrap_or_default().trim_start_matches(crds::node::CANCEL)).unwrap_or_default();
     node["spec"]["assignments"].as_object().into_iter().flatten().map(|(id, line)| (id.clone(), read(line))).collect()
 }
 

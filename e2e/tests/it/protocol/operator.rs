@@ -23,6 +23,7 @@ use super::api::{Answer, Change, Key, Kind, Request};
 use super::bend::{self, Known};
 use super::clock::{Clock, Millis};
 use super::network::{Life, Outbox, Watch};
+use super::tasks::Tasks;
 use super::without::{Rule, Without};
 
 /// As the operator's flags have it by default.
@@ -61,9 +62,7 @@ pub(crate) struct Operator {
     pub(crate) watches: BTreeMap<Kind, Watch>,
     listed: BTreeSet<Kind>,
     pub(crate) begun: bool,
-    tasks: BTreeMap<u32, Task>,
-    asleep: BTreeMap<u32, (Millis, Task)>,
-    next_task: u32,
+    tasks: Tasks<Task>,
     /// Something was seen since the last decision.
     pub(crate) unsettled: bool,
     look_at: Millis,
@@ -90,9 +89,7 @@ impl Operator {
             watches: BTreeMap::new(),
             listed: BTreeSet::new(),
             begun: false,
-            tasks: BTreeMap::new(),
-            asleep: BTreeMap::new(),
-            next_task: 0,
+            tasks: Tasks::default(),
             unsettled: false,
             look_at: Millis::MAX,
             draws: 0,
@@ -102,17 +99,16 @@ impl Operator {
 
     /// A new process: it knows nothing.
     pub(crate) fn start(&mut self, number: usize, out: &mut Outbox) {
-        let (clock, without, starts, next_task, draws) = (self.clock, self.without, self.starts + 1, self.next_task, self.draws);
-        *self = Self { starts, next_task, draws, life: Life::Up, ..Self::new(number, clock, without) };
+        let (clock, without, starts, tasks, draws) = (self.clock, self.without, self.starts + 1, self.tasks.renewed(), self.draws);
+        *self = Self { starts, tasks, draws, life: Life::Up, ..Self::new(number, clock, without) };
         self.identity = format!("operator-{number}-{starts}").into();
-        self.ask(Task::Leading(Leading::Looking { known: None }), Request::Get(Key::lease(OPERATOR_LEASE)), out);
+        self.tasks.ask(Task::Leading(Leading::Looking { known: None }), Request::Get(Key::lease(OPERATOR_LEASE)), out);
     }
 
     pub(crate) fn kill(&mut self) {
         self.life = Life::Down;
         self.state = None;
         self.tasks.clear();
-        self.asleep.clear();
         self.watches.clear();
     }
 
@@ -121,25 +117,13 @@ impl Operator {
         self.state.is_some()
     }
 
-    fn ask(&mut self, task: Task, request: Request, out: &mut Outbox) {
-        self.next_task += 1;
-        self.tasks.insert(self.next_task, task);
-        out.asks.push((self.next_task, request));
-    }
-
-    /// Goes on with a task at that time.
-    fn sleep(&mut self, task: Task, until: Millis) {
-        self.next_task += 1;
-        self.asleep.insert(self.next_task, (until, task));
-    }
-
     pub(crate) fn now(&self, now: Millis) -> Now {
         Now { wall: self.clock.wall(now), mono: self.clock.mono(now) }
     }
 
     /// An answer has come to one of its tasks.
     pub(crate) fn answered(&mut self, task: u32, answer: Answer, now: Millis, out: &mut Outbox) {
-        match self.tasks.remove(&task) {
+        match self.tasks.answered(task) {
             Some(Task::Leading(leading)) => self.lead_on(leading, answer, now, out),
             Some(Task::Adopting(adoption)) => self.adopt_on(adoption, answer, now, out),
             Some(Task::Asking(asking)) => self.ask_on(*asking, &answer, now, out),
@@ -150,20 +134,18 @@ impl Operator {
 
     /// When something is to be done although nothing happens.
     pub(crate) fn next_wake(&self) -> Millis {
-        let asleep = self.asleep.values().map(|(until, _)| *until).min().unwrap_or(Millis::MAX);
         let renewal = if self.leads() { self.next_renewal() } else { Millis::MAX };
-        asleep.min(renewal).min(self.look_at)
+        self.tasks.next_wake().min(renewal).min(self.look_at)
     }
 
     /// Does what has become due. Whether it is to decide.
     pub(crate) fn wake(&mut self, now: Millis, out: &mut Outbox) {
-        let due: Vec<u32> = self.asleep.iter().filter(|(_, (until, _))| *until <= now).map(|(task, _)| *task).collect();
-        for task in due {
-            match self.asleep.remove(&task) {
-                Some((_, Task::Leading(leading))) => self.look_again(leading, out),
-                Some((_, Task::Adopting(adoption))) => self.adopt_again(adoption, out),
-                Some((_, Task::Asking(asking))) => self.ask_again(*asking, out),
-                Some((_, Task::Listing(_))) | None => {}
+        for task in self.tasks.due(now) {
+            match self.tasks.woken(task) {
+                Some(Task::Leading(leading)) => self.look_again(leading, out),
+                Some(Task::Adopting(adoption)) => self.adopt_again(adoption, out),
+                Some(Task::Asking(asking)) => self.ask_again(*asking, out),
+                Some(Task::Listing(_)) | None => {}
             }
         }
         if self.leads() && now >= self.next_renewal() {
@@ -182,7 +164,7 @@ impl Operator {
             Kind::Node => self.observe(Event::NodesListing, now),
             Kind::Lease | Kind::KubeNode => {}
         }
-        self.ask(Task::Listing(kind), Request::List(kind), out);
+        self.tasks.ask(Task::Listing(kind), Request::List(kind), out);
     }
 
     fn list(&mut self, kind: Kind, answer: Answer, now: Millis) {

@@ -53,7 +53,7 @@ impl Holding {
 impl Agent {
     pub(super) fn acquire(&mut self, known: Option<(String, Millis)>, out: &mut Outbox) {
         let key = Key::lease(&self.node);
-        self.ask(Task::Leasing(Leasing::Looking { known }), Request::Get(key), out);
+        self.tasks.ask(Task::Leasing(Leasing::Looking { known }), Request::Get(key), out);
     }
 
     pub(super) fn lease_again(&mut self, leasing: Leasing, out: &mut Outbox) {
@@ -66,7 +66,7 @@ impl Agent {
 
     pub(super) fn give_up_lease(&mut self, out: &mut Outbox) {
         let key = Key::lease(&self.node);
-        self.ask(Task::Leasing(Leasing::Releasing), Request::Get(key), out);
+        self.tasks.ask(Task::Leasing(Leasing::Releasing), Request::Get(key), out);
     }
 
     pub(super) fn lease_on(&mut self, leasing: Leasing, answer: &Answer, around: &mut Around<'_>) {
@@ -77,7 +77,7 @@ impl Agent {
                 self.create_lease(Leasing::Taking { sent }, around);
             }
             (Leasing::Looking { .. } | Leasing::Taking { .. }, Answer::Failed(_) | Answer::Silence | Answer::List { .. }) => {
-                self.sleep(Task::Leasing(Leasing::Looking { known: None }), around.now + AGAIN);
+                self.tasks.sleep(Task::Leasing(Leasing::Looking { known: None }), around.now + AGAIN);
             }
             (Leasing::Taking { sent }, Answer::Object(lease)) => {
                 self.holding = Holding::since(sent, lease);
@@ -96,7 +96,7 @@ impl Agent {
             }
             (Leasing::Renewing { .. }, Answer::Failed(_)) => {
                 let key = Key::lease(&self.node);
-                self.ask(Task::Leasing(Leasing::RenewingLook), Request::Get(key), around.out);
+                self.tasks.ask(Task::Leasing(Leasing::RenewingLook), Request::Get(key), around.out);
             }
             (Leasing::RenewingLook, Answer::Object(lease)) => self.looked_after_conflict(lease, around),
             (Leasing::Renewing { .. } | Leasing::RenewingLook, _) => {
@@ -107,7 +107,7 @@ impl Agent {
                 let mut lease = Value::clone(lease);
                 lease["spec"]["holderIdentity"] = Value::Null;
                 let key = Key::lease(&self.node);
-                self.ask(Task::Leasing(Leasing::Released), Request::Replace(key, lease), around.out);
+                self.tasks.ask(Task::Leasing(Leasing::Released), Request::Replace(key, lease), around.out);
             }
             (Leasing::Releasing, Answer::Silence) => self.give_up_lease(around.out),
             (Leasing::Releasing | Leasing::Released, _) => around.out.over = Some("drained".to_owned()),
@@ -117,7 +117,7 @@ impl Agent {
     fn create_lease(&mut self, then: Leasing, around: &mut Around<'_>) {
         let lease = json!({ "metadata": { "name": &*self.node }, "spec": {} });
         let lease = self.held(&lease, around.now);
-        self.ask(Task::Leasing(then), Request::Create(Kind::Lease, lease), around.out);
+        self.tasks.ask(Task::Leasing(then), Request::Create(Kind::Lease, lease), around.out);
     }
 
     /// P12: another pod's Lease is waited for until it has not changed for S + kill time.
@@ -129,9 +129,9 @@ impl Agent {
         let free = holder.is_empty() || *holder == *self.pod || ticks - since >= FENCE + KILL || self.without.lacks(Rule::P12SecondPod);
         if free {
             let (key, held) = (Key::lease(&self.node), self.held(lease, around.now));
-            self.ask(Task::Leasing(Leasing::Taking { sent: ticks }), Request::Replace(key, held), around.out);
+            self.tasks.ask(Task::Leasing(Leasing::Taking { sent: ticks }), Request::Replace(key, held), around.out);
         } else {
-            self.sleep(Task::Leasing(Leasing::Looking { known: Some((version, since)) }), around.now + AGAIN);
+            self.tasks.sleep(Task::Leasing(Leasing::Looking { known: Some((version, since)) }), around.now + AGAIN);
         }
     }
 
@@ -151,7 +151,7 @@ impl Agent {
         let Some(lease) = self.holding.lease.clone() else { return };
         self.holding.renewing = true;
         let (sent, key, held) = (self.ticks(around.now), Key::lease(&self.node), self.held(&lease, around.now));
-        self.ask(Task::Leasing(Leasing::Renewing { sent }), Request::Replace(key, held), around.out);
+        self.tasks.ask(Task::Leasing(Leasing::Renewing { sent }), Request::Replace(key, held), around.out);
     }
 
     fn held(&self, lease: &Value, now: Millis) -> Value {

@@ -36,7 +36,7 @@ impl Agent {
         if term.doubted || is_foreign {
             (term.doubted, term.telling) = (false, true);
             let seen = term.seen.clone();
-            return self.ask(Task::Telling(Telling::Reading(seen)), Request::Get(key), around.out);
+            return self.tasks.ask(Task::Telling(Telling::Reading(seen)), Request::Get(key), around.out);
         }
         let mut wanted = Wanted { agent: &pod, reports: wishes(&term.attempts, now), node: state };
         if self.without.lacks(Rule::P7Kept) {
@@ -48,7 +48,11 @@ impl Agent {
                 operations.retain(|operation| operation["op"] != "test");
             }
             term.telling = true;
-            self.ask(Task::Telling(Telling::Writing(Box::new(batch))), Request::Patch { key, part: Part::Status, operations }, around.out);
+            self.tasks.ask(
+                Task::Telling(Telling::Writing(Box::new(batch))),
+                Request::Patch { key, part: Part::Status, operations },
+                around.out,
+            );
         } else if self.drain != Drain::No && self.is_drained() {
             self.end_term(Ending::Drained, around);
         }
@@ -62,7 +66,7 @@ impl Agent {
 
     pub(super) fn tell_again(&mut self, telling: Telling, out: &mut Outbox) {
         let key = Key::node(&self.node);
-        self.ask(Task::Telling(telling), Request::Get(key), out);
+        self.tasks.ask(Task::Telling(telling), Request::Get(key), out);
     }
 
     /// An answer has come.
@@ -102,7 +106,7 @@ impl Agent {
             (_, _) => {
                 term.telling = true;
                 let seen = term.seen.clone();
-                self.sleep(Task::Telling(Telling::Reading(seen)), around.now + PAUSE);
+                self.tasks.sleep(Task::Telling(Telling::Reading(seen)), around.now + PAUSE);
             }
         }
     }

@@ -195,7 +195,7 @@ impl Agent {
     pub(super) fn read_job(&mut self, id: String, fence: String, until: Millis, out: &mut Outbox) {
         let Some(entry) = self.term.as_ref().and_then(|term| term.entries.get(&id)).filter(|entry| entry.fence == fence) else { return };
         let key = Key::job(&entry.job.name);
-        self.ask(Task::ReadJob { id, fence, until }, Request::Get(key), out);
+        self.tasks.ask(Task::ReadJob { id, fence, until }, Request::Get(key), out);
     }
 
     /// P2: the job by one live GET, or `Refused`.
@@ -219,7 +219,7 @@ impl Agent {
             }
             Answer::Failed(status) if status.code == 404 => "the job is gone".to_owned(),
             _ if around.now >= until => "the job cannot be read".to_owned(),
-            _ => return self.sleep(Task::ReadJob { id, fence, until }, around.now + AGAIN / 2),
+            _ => return self.tasks.sleep(Task::ReadJob { id, fence, until }, around.now + AGAIN / 2),
         };
         term.ended(&id, Some(at), EndedReport::without_guest(Reason::Refused, &why, at), around.node);
     }

@@ -65,7 +65,7 @@ fn a_cancellation_that_is_overtaken(world: &mut World) -> Result<(), String> {
             .as_object()
             .into_iter()
             .flatten()
-            .any(|(_, entry)| entry.as_str().is_some_and(|line| line.starts_with("cancel ")))
+            .any(|(_, entry)| entry.as_str().is_some_and(|line| line.starts_with(crds::node::CANCEL)))
     })?;
     world.step(&Step::Hold(OPERATOR, Kind::Node))?;
     world.run_for(1_000)?;

@@ -108,7 +108,7 @@ impl Operator {
     }
 
     fn ask_with(&mut self, asking: Asking, request: Request, out: &mut Outbox) {
-        self.ask(Task::Asking(Box::new(asking)), request, out);
+        self.tasks.ask(Task::Asking(Box::new(asking)), request, out);
     }
 
     /// Goes on with the answer.

@@ -61,11 +61,11 @@ impl Operator {
             (Leading::Looking { known }, Answer::Object(lease)) => self.claim(known, &lease, now, out),
             (Leading::Looking { .. }, Answer::Failed(status)) if status.code == 404 => {
                 let lease = json!({ "metadata": { "name": OPERATOR_LEASE }, "spec": {} });
-                self.ask(Task::Leading(Leading::Claiming), Request::Create(Kind::Lease, self.held(&lease, now)), out);
+                self.tasks.ask(Task::Leading(Leading::Claiming), Request::Create(Kind::Lease, self.held(&lease, now)), out);
             }
-            (Leading::Looking { known }, _) => self.sleep(Task::Leading(Leading::Looking { known }), now + LOOK_EVERY),
+            (Leading::Looking { known }, _) => self.tasks.sleep(Task::Leading(Leading::Looking { known }), now + LOOK_EVERY),
             (Leading::Claiming | Leading::WritingEpoch, Answer::Failed(_) | Answer::Silence | Answer::List { .. }) => {
-                self.sleep(Task::Leading(Leading::Looking { known: None }), now + LOOK_EVERY);
+                self.tasks.sleep(Task::Leading(Leading::Looking { known: None }), now + LOOK_EVERY);
             }
             (Leading::CountingEpochs { lease }, Answer::List { items, .. }) => self.write_epoch(&lease, &items, now, out),
             (Leading::Claiming, Answer::Object(lease)) | (Leading::CountingEpochs { lease }, _) => self.count_epochs(lease, out),
@@ -73,10 +73,10 @@ impl Operator {
                 self.epoch = epoch(&lease);
                 (self.renewed, self.renew_at) = (now, now + RENEW_EVERY);
                 self.state = Some(State::new(settings(self.epoch, self.without)));
-                self.ask(Task::Leading(Leading::ListingNodes), Request::List(Kind::Node), out);
+                self.tasks.ask(Task::Leading(Leading::ListingNodes), Request::List(Kind::Node), out);
             }
             (Leading::ListingNodes, Answer::List { items, .. }) => self.adopt_rest(items.iter().map(|item| name(item)).collect(), out),
-            (Leading::ListingNodes, _) => self.ask(Task::Leading(Leading::ListingNodes), Request::List(Kind::Node), out),
+            (Leading::ListingNodes, _) => self.tasks.ask(Task::Leading(Leading::ListingNodes), Request::List(Kind::Node), out),
             (Leading::Confirming, Answer::Silence) => self.confirm(out),
             (Leading::Confirming, Answer::Object(lease)) if self.holds(&lease) => {
                 self.watches = Kind::ALL.map(|kind| (kind, Watch::Broken)).into();
@@ -88,7 +88,7 @@ impl Operator {
                     return;
                 }
                 let request = Request::Replace(Key::lease(OPERATOR_LEASE), self.held(&lease, now));
-                self.ask(Task::Leading(Leading::Renewing { sent }), request, out);
+                self.tasks.ask(Task::Leading(Leading::Renewing { sent }), request, out);
             }
             (Leading::Renewing { .. }, Answer::Failed(status)) if status.code == 409 => {
                 out.over = Some("another leader holds the Lease".to_owned());
@@ -109,9 +109,9 @@ impl Operator {
         let free = holder.is_empty() || *holder == *self.identity || self.clock.ticks(now) - self.clock.ticks(since) >= DURATION;
         if free {
             let request = Request::Replace(Key::lease(OPERATOR_LEASE), self.held(lease, now));
-            self.ask(Task::Leading(Leading::Claiming), request, out);
+            self.tasks.ask(Task::Leading(Leading::Claiming), request, out);
         } else {
-            self.sleep(Task::Leading(Leading::Looking { known: Some((version, since)) }), now + LOOK_EVERY);
+            self.tasks.sleep(Task::Leading(Leading::Looking { known: Some((version, since)) }), now + LOOK_EVERY);
         }
     }
 
@@ -121,11 +121,11 @@ impl Operator {
         let next = if self.without.lacks(Rule::P8Epoch) { highest.max(1) } else { highest + 1 };
         let mut lease = self.held(lease, now);
         lease["metadata"]["annotations"][EPOCH_ANNOTATION] = next.to_string().into();
-        self.ask(Task::Leading(Leading::WritingEpoch), Request::Replace(Key::lease(OPERATOR_LEASE), lease), out);
+        self.tasks.ask(Task::Leading(Leading::WritingEpoch), Request::Replace(Key::lease(OPERATOR_LEASE), lease), out);
     }
 
     pub(super) fn look_again(&mut self, leading: Leading, out: &mut Outbox) {
-        self.ask(Task::Leading(leading), Request::Get(Key::lease(OPERATOR_LEASE)), out);
+        self.tasks.ask(Task::Leading(leading), Request::Get(Key::lease(OPERATOR_LEASE)), out);
     }
 
     /// The Lease as this process renews it.
@@ -142,11 +142,11 @@ impl Operator {
     }
 
     fn count_epochs(&mut self, lease: Arc<Value>, out: &mut Outbox) {
-        self.ask(Task::Leading(Leading::CountingEpochs { lease }), Request::List(Kind::Node), out);
+        self.tasks.ask(Task::Leading(Leading::CountingEpochs { lease }), Request::List(Kind::Node), out);
     }
 
     fn confirm(&mut self, out: &mut Outbox) {
-        self.ask(Task::Leading(Leading::Confirming), Request::Get(Key::lease(OPERATOR_LEASE)), out);
+        self.tasks.ask(Task::Leading(Leading::Confirming), Request::Get(Key::lease(OPERATOR_LEASE)), out);
     }
 
     /// The true time of the next renewal, or at which one that is under way has taken too long.
@@ -159,7 +159,7 @@ impl Operator {
             return self.not_renewed(now, out);
         }
         (self.renewing, self.renew_at) = (true, now);
-        self.ask(Task::Leading(Leading::RenewingLook { sent: now }), Request::Get(Key::lease(OPERATOR_LEASE)), out);
+        self.tasks.ask(Task::Leading(Leading::RenewingLook { sent: now }), Request::Get(Key::lease(OPERATOR_LEASE)), out);
     }
 
     /// A renewal that failed, or is not answered: once it has been too long, this process leads no more.
@@ -179,7 +179,7 @@ impl Operator {
 
     pub(super) fn adopt(&mut self, node: Arc<str>, rest: Option<Vec<Arc<str>>>, out: &mut Outbox) {
         let request = Request::Get(Key::node(&node));
-        self.ask(Task::Adopting(Adoption { node, rest, step: Adopting::Reading }), request, out);
+        self.tasks.ask(Task::Adopting(Adoption { node, rest, step: Adopting::Reading }), request, out);
     }
 
     pub(super) fn adopt_on(&mut self, adoption: Adoption, answer: Answer, now: Millis, out: &mut Outbox) {
@@ -193,7 +193,7 @@ impl Operator {
                     return;
                 }
                 let operations = patch::adoption(&found, self.epoch);
-                self.ask(next(Adopting::Patching), Request::Patch { key: Key::node(&node), part: Part::Spec, operations }, out);
+                self.tasks.ask(next(Adopting::Patching), Request::Patch { key: Key::node(&node), part: Part::Spec, operations }, out);
             }
             (Adopting::Reading, Answer::Failed(_)) => self.set_aside(node, rest, now, out),
             (Adopting::Reading, _) => self.adopt(node, rest, out),
@@ -201,7 +201,7 @@ impl Operator {
                 self.adopted(node, rest, &object, now, out);
             }
             (Adopting::Patching, Answer::Object(object)) | (Adopting::Looking { object }, Answer::Silence) => {
-                self.ask(next(Adopting::Looking { object }), Request::Get(Key::lease(OPERATOR_LEASE)), out);
+                self.tasks.ask(next(Adopting::Looking { object }), Request::Get(Key::lease(OPERATOR_LEASE)), out);
             }
             // Somebody wrote it meanwhile, or nobody knows: until it is known, the leader before us may still write there.
             (Adopting::Patching, answer)
@@ -209,7 +209,7 @@ impl Operator {
                     && self.without.keeps(Rule::P8Settled)
                     && (is_failed_test(&answer) || matches!(answer, Answer::Silence)) =>
             {
-                self.sleep(next(Adopting::Reading), now + LOOK_AGAIN);
+                self.tasks.sleep(next(Adopting::Reading), now + LOOK_AGAIN);
             }
             (Adopting::Patching, _) => self.set_aside(node, rest, now, out),
             (Adopting::Looking { object }, Answer::Object(lease)) if self.holds(&lease) => self.adopted(node, rest, &object, now, out),

@@ -117,6 +117,6 @@ impl Operator {
             return self.observe(Event::NodeWritten { node, outcome: NodeOutcome::Stale(Some(Box::new(object))) }, now);
         }
         let again = Asking::ReadNode { node: write.node.clone(), unsettled: Some(write) };
-        self.sleep(Task::Asking(Box::new(again)), now + LOOK_AGAIN);
+        self.tasks.sleep(Task::Asking(Box::new(again)), now + LOOK_AGAIN);
     }
 }
