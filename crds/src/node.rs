@@ -21,7 +21,7 @@ use crate::resources::Quantity;
 use crate::status::{self, LISTED, MESSAGE_BYTES, ModuleStatus, NetworkDeniedStatus, OutputStatus, ResultStatus};
 use crate::{condition, rules, text};
 
-pub use self::line::{REPORT_CHARACTERS, cancelled};
+pub use self::line::{CANCEL, Line, REPORT_CHARACTERS, cancelled};
 
 /// Most entries and reports of one node; slots are fewer.
 pub const MOST_ENTRIES: usize = 256;
@@ -332,14 +332,20 @@ pub fn assignment_id(uid: &str, run: i64, first_index: i64, attempt: i32) -> Str
     format!("{uid}-{run}-{first_index}-{attempt}")
 }
 
+/// Longest key of the two maps: a UID and three numbers.
+const KEY_CHARACTERS: usize = 96;
+
 fn assignments_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     map_schema(
         line::ENTRY_CHARACTERS,
         "What it shall run, by id: job UID, run, first index and attempt. Each is a line of JSON: job (namespace, name, uid, run, generation, specHash), attempt, fence (128 random bits in hex: ids repeat, fences never do) and indexes as ranges. An entry never changes, but that the word cancel comes before it: end it and report.",
-        &[(
-            "oldSelf.all(id, !(id in self) || self[id] == oldSelf[id] || self[id] == 'cancel ' + oldSelf[id])",
-            "an entry never changes, but for cancel, which can only become true: remove it and add another",
-        )],
+        &[
+            rules::short_keys(KEY_CHARACTERS),
+            (
+                format!("oldSelf.all(id, !(id in self) || self[id] == oldSelf[id] || self[id] == '{CANCEL}' + oldSelf[id])"),
+                "an entry never changes, but for cancel, which can only become true: remove it and add another".to_owned(),
+            ),
+        ],
     )
 }
 
@@ -347,25 +353,21 @@ fn reports_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     map_schema(
         line::REPORT_CHARACTERS,
         "What it says of the entries in spec, by id. Each is a line of JSON: the entry's fence, stage (Running, once it outlived a second; Ended), startTime, and how it ended: reason, message, finishTime, output, module, results, networkDenied, durations, usage. A report stays until its entry is gone.",
-        &[],
+        &[rules::short_keys(KEY_CHARACTERS)],
     )
 }
 
-/// A map whose leaves no field manager tracks one by one: that would make the object and its writes nearly twice as dear. For the same reason
-/// no rule bounds its keys: evaluated for each key at each write it took a third of the write's time, and the object's size bounds them too.
-fn map_schema(characters: usize, description: &str, rules: &[(&str, &str)]) -> schemars::Schema {
+/// A map whose leaves no field manager tracks one by one: that would make the object and its writes nearly twice as dear.
+fn map_schema(characters: usize, description: &str, rules: &[(String, String)]) -> schemars::Schema {
     let rules: Vec<_> = rules.iter().map(|(rule, message)| serde_json::json!({ "rule": rule, "message": message })).collect();
-    let mut schema = schemars::json_schema!({
+    schemars::json_schema!({
         "type": "object",
         "description": description,
         "x-kubernetes-map-type": "atomic",
         "maxProperties": MOST_ENTRIES,
         "additionalProperties": { "type": "string", "maxLength": characters },
-    });
-    if !rules.is_empty() {
-        schema.insert("x-kubernetes-validations".to_owned(), rules.into());
-    }
-    schema
+        "x-kubernetes-validations": rules,
+    })
 }
 
 #[cfg(test)]

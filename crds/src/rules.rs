@@ -199,6 +199,11 @@ pub(crate) fn settled(field: &str) -> (String, String) {
     )
 }
 
+/// Keys of a map that are no longer than this: what a rule over the map may cost is estimated from it.
+pub(crate) fn short_keys(characters: usize) -> (String, String) {
+    (format!("self.all(key, size(key) <= {characters})"), format!("a key has at most {characters} characters"))
+}
+
 /// Base64 of at most 32 KiB, on one line.
 pub(crate) fn inline() -> Rule {
     rule(

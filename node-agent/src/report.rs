@@ -10,7 +10,7 @@ pub(crate) mod write;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crds::node::{AssignmentReport, NodeResources, NodeRuntime, ReportStage, WasmNode};
+use crds::node::{AssignmentReport, Line as _, NodeResources, NodeRuntime, ReportStage, WasmNode};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 

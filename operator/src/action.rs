@@ -67,3 +67,19 @@ pub struct StatusWrite {
     /// Only after a live look at the job that shows the same (P9).
     pub live: bool,
 }
+
+// === impl NodeWrite ===
+
+impl NodeWrite {
+    /// Whether it changes nothing.
+    pub fn is_empty(&self) -> bool {
+        self.add.is_empty() && self.cancel.is_empty() && self.remove.is_empty()
+    }
+
+    /// One that tests the same and changes nothing.
+    #[must_use]
+    pub fn unchanging(&self) -> Self {
+        let Self { node, uid, epoch, sequence, given_up_at, .. } = self;
+        Self { node: node.clone(), uid: uid.clone(), epoch: *epoch, sequence: *sequence, given_up_at: *given_up_at, ..Self::default() }
+    }
+}

@@ -7,10 +7,12 @@ mod gone;
 mod job;
 mod node;
 
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::{DeleteParams, Preconditions};
 use kube::{Api, Client};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -105,6 +107,21 @@ pub(crate) async fn request<T: DeserializeOwned>(asked: impl Future<Output = kub
         Ok(Err(error)) => Err(Failed::Unanswered(error.to_string())),
         Err(_) => Err(Failed::Unanswered(format!("no answer within {REQUEST:?}"))),
     }
+}
+
+/// Deletes an object in this version only. Whether it did; `kind` is what metrics call it.
+async fn deleted<K>(asking: &Asking, kind: &str, api: &Api<K>, name: &str, uid: &str, version: u64) -> bool
+where
+    K: Clone + Debug + DeserializeOwned,
+{
+    let conditions = Preconditions { uid: Some(uid.to_owned()), resource_version: Some(version.to_string()) };
+    let parameters = DeleteParams { preconditions: Some(conditions), ..DeleteParams::background() };
+    asking.metrics.write(kind);
+    let is_deleted = matches!(tokio::time::timeout(REQUEST, api.delete(name, &parameters)).await, Ok(Ok(_)));
+    if !is_deleted {
+        asking.metrics.failed(kind);
+    }
+    is_deleted
 }
 
 /// A JSON patch from its operations.

@@ -1,5 +1,7 @@
 //! Jobs, entries and reports for tests, with values that differ from every default.
 
+use std::time::Duration;
+
 use crds::job::WasmJob;
 use crds::node::{EndedReport, WasmNode};
 use crds::reason::Reason;
@@ -8,12 +10,18 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::observe::{Entry, Job, NodeObject, Reported};
+use crate::state::Now;
 
 pub(crate) const UID: &str = "11111111-2222-3333-4444-555555555555";
 pub(crate) const FENCE: &str = "0123456789abcdef0123456789abcdef";
 
 pub(crate) fn second(number: i64) -> Timestamp {
     Timestamp::from_second(1_700_000_000 + number).expect("a second of this century")
+}
+
+/// That many seconds after the leader began, which is second 0.
+pub(crate) fn at(seconds: u64) -> Now {
+    Now { wall: second(i64::try_from(seconds).expect("small")), mono: Duration::from_secs(seconds) }
 }
 
 /// A job created at second 0, with these fields of the spec besides its module.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crds::digest::Digest;
 use crds::job::WasmJob;
-use crds::node::{Assignment, AssignmentReport, EndedReport, ReportStage, WasmNode};
+use crds::node::{Assignment, AssignmentReport, EndedReport, Line as _, ReportStage, WasmNode};
 use crds::status::WasmJobStatus;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -253,7 +253,7 @@ impl Entry {
             attempt: entry.attempt,
             fence: entry.fence.as_str().into(),
             cancel: entry.cancel,
-            line: entry.line().into(),
+            line: entry.read_as.clone().unwrap_or_else(|| entry.line().into()),
         }
     }
 }

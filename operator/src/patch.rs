@@ -1,11 +1,10 @@
 //! Decisions → JSON patches, each of which tests what it builds on (P4); what an answer to one means (P5), and how one that was refused is
 //! halved (P13). Pure: sends nothing, reads no clock, draws no fence.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crds::job::WasmJob;
-use crds::node::{AssignedJob, Assignment, WasmNode};
+use crds::node::{AssignedJob, Assignment, Line as _, WasmNode};
 use kube::ResourceExt as _;
 use kube::core::response::Status;
 use serde_json::{Value, json};
@@ -67,8 +66,7 @@ fn assignment(entry: &NewEntry, fence: String) -> Assignment {
 
 /// The patch that changes nothing but the sequence: after it, an earlier write that tests what this one tests can no longer arrive (P5).
 pub fn barrier(write: &NodeWrite) -> Vec<Value> {
-    let nothing = NodeWrite { add: BTreeMap::new(), cancel: BTreeMap::new(), remove: BTreeSet::new(), ..write.clone() };
-    spec(&nothing, [])
+    spec(&write.unchanging(), [])
 }
 
 /// The patch by which a node, as it was read live, becomes a leader's (P8).
@@ -111,9 +109,8 @@ pub fn follow(job: &WasmJob) -> Vec<Value> {
 /// # Errors
 /// The entry.
 pub fn bisect(mut write: NodeWrite) -> Result<Vec<NodeWrite>, NewEntry> {
-    let mut of_adds = NodeWrite { add: std::mem::take(&mut write.add), cancel: BTreeMap::new(), remove: BTreeSet::new(), ..write.clone() };
-    let has_rest = !write.cancel.is_empty() || !write.remove.is_empty();
-    if has_rest {
+    let mut of_adds = NodeWrite { add: std::mem::take(&mut write.add), ..write.unchanging() };
+    if !write.is_empty() {
         return Ok(vec![of_adds, write]);
     }
     match of_adds.add.len() {

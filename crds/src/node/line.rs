@@ -1,10 +1,9 @@
 //! Entries and reports as the API server keeps them: each is a string, one line of JSON, in a map by id.
 //!
-//! With a field of the schema for each of their parts a write of 64 entries and reports cost the API server 56 to 76 ms, as lines it costs 14:
-//! `docs/decisions/0007-entries-are-lines.md`. The API server compares and bounds a line and does not look into it; whoever reads one does.
+//! With a field of the schema for each of their parts a write of 64 entries and reports cost the API server 56 to 76 ms, as lines it costs
+//! 14: `docs/decisions/0007-entries-are-lines.md`. The API server compares and bounds a line and does not look into it; whoever reads one does.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde::de::Error as _;
 use serde::ser::SerializeMap as _;
@@ -17,12 +16,17 @@ pub(super) const ENTRY_CHARACTERS: usize = 2048;
 /// Most characters of a report. A larger one is shrunk to how it ended (P13).
 pub const REPORT_CHARACTERS: usize = 32 << 10;
 /// Before the line of an entry that is to end.
-const CANCEL: &str = "cancel ";
+pub const CANCEL: &str = "cancel ";
 
 /// What stands in a map as a line.
-pub(super) trait Line: Sized {
+pub trait Line: Sized {
+    /// The line.
     fn line(&self) -> String;
-    fn read(line: String) -> Result<Self, serde_json::Error>;
+    /// What a line says.
+    ///
+    /// # Errors
+    /// Nothing that can be used.
+    fn read(line: &str) -> Result<Self, serde_json::Error>;
 }
 
 pub(super) fn serialize<T: Line, S: Serializer>(all: &BTreeMap<String, T>, to: S) -> Result<S::Ok, S::Error> {
@@ -35,7 +39,7 @@ pub(super) fn serialize<T: Line, S: Serializer>(all: &BTreeMap<String, T>, to: S
 
 pub(super) fn deserialize<'de, T: Line, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, T>, D::Error> {
     let lines = BTreeMap::<String, String>::deserialize(from)?;
-    let read = |(id, line)| match T::read(line) {
+    let read = |(id, line): (String, String)| match T::read(&line) {
         Ok(one) => Ok((id, one)),
         Err(error) => Err(D::Error::custom(format!("{id}: {error}"))),
     };
@@ -44,12 +48,13 @@ pub(super) fn deserialize<'de, T: Line, D: Deserializer<'de>>(from: D) -> Result
 
 /// As JSON. Both kinds have only strings for keys, and no number that JSON does not have.
 fn json<T: serde::Serialize>(value: &T) -> String {
-    serde_json::to_string(value).unwrap_or_default()
+    serde_json::to_string(value).expect("what has only such keys and numbers is JSON")
 }
 
 // === impl Assignment ===
 
 impl Line for Assignment {
+    /// As it was read, so that parts which this version does not know stay; or as it is written.
     fn line(&self) -> String {
         match &self.read_as {
             Some(line) => line.to_string(),
@@ -58,22 +63,9 @@ impl Line for Assignment {
         }
     }
 
-    fn read(line: String) -> Result<Self, serde_json::Error> {
+    fn read(line: &str) -> Result<Self, serde_json::Error> {
         let entry = line.trim_start_matches(CANCEL);
-        let cancel = entry.len() < line.len();
-        Ok(Self { cancel, ..serde_json::from_str(entry)? }.with(line))
-    }
-}
-
-impl Assignment {
-    /// The line of this entry: as it was read, so that parts which this version does not know stay, or as it is written.
-    pub fn line(&self) -> String {
-        Line::line(self)
-    }
-
-    fn with(mut self, line: String) -> Self {
-        self.read_as = Some(Arc::from(line));
-        self
+        Ok(Self { cancel: entry.len() < line.len(), read_as: Some(line.into()), ..serde_json::from_str(entry)? })
     }
 }
 
@@ -90,19 +82,12 @@ impl Line for AssignmentReport {
     }
 
     /// A line that cannot be read is about no entry: it has no fence. One bad report does not hide the others (P13).
-    fn read(line: String) -> Result<Self, serde_json::Error> {
-        Ok(serde_json::from_str(&line).unwrap_or_else(|_| Self {
+    fn read(line: &str) -> Result<Self, serde_json::Error> {
+        Ok(serde_json::from_str(line).unwrap_or_else(|_| Self {
             fence: String::new(),
             stage: ReportStage::Running,
             start_time: None,
             ended: None,
         }))
-    }
-}
-
-impl AssignmentReport {
-    /// The line of this report.
-    pub fn line(&self) -> String {
-        Line::line(self)
     }
 }

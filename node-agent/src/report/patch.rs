@@ -1,5 +1,6 @@
 //! One write as a JSON patch that tests what it builds on (P4). Sends nothing.
 
+use crds::node::Line as _;
 use serde_json::{Value, json};
 
 use super::{Batch, Mirror};

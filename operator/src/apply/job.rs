@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use crds::job::WasmJob;
 use crds::names::OPERATOR_MANAGER;
-use kube::api::{DeleteParams, PatchParams, Preconditions};
+use kube::api::PatchParams;
 use kube::{Api, ResourceExt as _};
 
-use super::{Asking, json_patch, read, request};
+use super::{Asking, deleted, json_patch, read, request};
 use crate::action::StatusWrite;
 use crate::observe::Job;
 use crate::patch::{self, Failed};
@@ -70,13 +70,7 @@ pub(super) async fn follow(asking: &Asking, namespace: Arc<str>, name: Arc<str>,
 /// Deletes exactly this version of the job: one that somebody has changed in the meantime is looked at again.
 pub(super) async fn delete(asking: &Asking, namespace: &str, name: &str, uid: Arc<str>, resource_version: u64) -> Event {
     let jobs: Api<WasmJob> = Api::namespaced(asking.client.clone(), namespace);
-    let conditions = Preconditions { uid: Some(uid.to_string()), resource_version: Some(resource_version.to_string()) };
-    let parameters = DeleteParams { preconditions: Some(conditions), ..DeleteParams::background() };
-    asking.metrics.write("wasmjob_delete");
-    let deleted = tokio::time::timeout(super::REQUEST, jobs.delete(name, &parameters)).await;
-    if !matches!(deleted, Ok(Ok(_))) {
-        asking.metrics.failed("wasmjob_delete");
-    }
+    deleted(asking, "wasmjob_delete", &jobs, name, &uid, resource_version).await;
     let job = live(asking, namespace, name, &uid).await;
     Event::JobRead { uid, job }
 }

@@ -8,6 +8,7 @@ use kube::Api;
 use kube::api::PatchParams;
 use kube::core::DeserializeGuard;
 use rustix::rand::{GetRandomFlags, getrandom};
+use serde_json::Value;
 
 use super::{Asking, LOOK_AGAIN, json_patch, live_lease, read, request};
 use crate::action::NodeWrite;
@@ -64,35 +65,34 @@ pub(super) async fn write(asking: &Asking, write: NodeWrite) -> Option<Event> {
 }
 
 async fn patch_spec(asking: &Asking, write: &NodeWrite) -> Result<NodeObject, Failed> {
-    let nodes: Api<WasmNode> = Api::namespaced(asking.client.clone(), &asking.pool);
     let fences = write.add.keys().map(|_| fence()).collect::<Result<Vec<_>, _>>()?;
+    patched(asking, &write.node, patch::spec(write, fences)).await
+}
+
+/// The node's object after these operations.
+async fn patched(asking: &Asking, node: &str, operations: Vec<Value>) -> Result<NodeObject, Failed> {
+    let nodes: Api<WasmNode> = Api::namespaced(asking.client.clone(), &asking.pool);
     asking.metrics.write("wasmnode_spec");
-    let (parameters, patch) = (PatchParams::apply(OPERATOR_MANAGER), json_patch(patch::spec(write, fences)));
-    observed(&request(nodes.patch(&write.node, &parameters, &patch)).await?)
+    let (parameters, patch) = (PatchParams::apply(OPERATOR_MANAGER), json_patch(operations));
+    let object = request(nodes.patch(node, &parameters, &patch)).await?;
+    NodeObject::observe(&object).map_err(|error| Failed::Unanswered(error.to_string()))
 }
 
 /// The node's object once an assignment that had no answer has been written or never will be: as long as it may still arrive, its job must
 /// not be given to another node (P5). `None`: another leader wrote it, and this process ends.
 async fn settled(asking: &Asking, write: &NodeWrite) -> Option<Option<Box<NodeObject>>> {
-    let nodes: Api<WasmNode> = Api::namespaced(asking.client.clone(), &asking.pool);
     loop {
         let found = live(asking, &write.node).await?;
         let may_arrive = |object: &NodeObject| object.uid == write.uid && object.epoch == write.epoch && object.sequence == write.sequence;
         if !found.as_deref().is_some_and(may_arrive) {
             return Some(found);
         }
-        asking.metrics.write("wasmnode_spec");
-        let (parameters, patch) = (PatchParams::apply(OPERATOR_MANAGER), json_patch(patch::barrier(write)));
-        match request(nodes.patch(&write.node, &parameters, &patch)).await.and_then(|node| observed(&node)) {
+        match patched(asking, &write.node, patch::barrier(write)).await {
             Ok(object) => return Some(Some(Box::new(object))),
             Err(failed) => tracing::debug!(node = %write.node, failed = %failed, "a write without an answer is not settled yet"),
         }
         tokio::time::sleep(LOOK_AGAIN).await;
     }
-}
-
-fn observed(node: &WasmNode) -> Result<NodeObject, Failed> {
-    NodeObject::observe(node).map_err(|error| Failed::Unanswered(error.to_string()))
 }
 
 /// 128 bits that never come twice (P1).
@@ -129,19 +129,16 @@ pub(crate) enum Adoption {
 
 /// Makes the node ours: the epoch by a tested patch, then a live look at our own Lease (P8).
 pub(crate) async fn adopt(asking: &Asking, node: &str) -> Adoption {
-    let nodes: Api<WasmNode> = Api::namespaced(asking.client.clone(), &asking.pool);
-    let guarded: Api<DeserializeGuard<WasmNode>> = Api::namespaced(asking.client.clone(), &asking.pool);
+    let nodes: Api<DeserializeGuard<WasmNode>> = Api::namespaced(asking.client.clone(), &asking.pool);
     // That it is gone, the watch tells. One that cannot be read, asked for again and again, would hold up the take-over of all others.
-    let found = read(|| guarded.get_opt(node)).await.and_then(|guard| readable(asking, guard));
+    let found = read(|| nodes.get_opt(node)).await.and_then(|guard| readable(asking, guard));
     let Some(found) = found else { return Adoption::SetAside };
     let epoch = asking.leadership.epoch();
     if found.spec.epoch > epoch {
         asking.stop(format!("another leader wrote node {node}: its epoch is {}, ours {epoch}", found.spec.epoch)).await;
         return Adoption::Over;
     }
-    asking.metrics.write("wasmnode_spec");
-    let (parameters, patch) = (PatchParams::apply(OPERATOR_MANAGER), json_patch(patch::adoption(&found, epoch)));
-    let object = match request(nodes.patch(node, &parameters, &patch)).await.and_then(|node| observed(&node)) {
+    let object = match patched(asking, node, patch::adoption(&found, epoch)).await {
         Ok(object) => object,
         Err(failed) => {
             tracing::warn!(node, failed = %failed, "a node could not be taken over");

@@ -38,9 +38,7 @@ fn has_holder(node: &Node) -> bool {
 
 /// Nothing of it may run, and nothing about it is under way.
 fn is_idle(node: &Node) -> bool {
-    let is_pending =
-        node.writing.is_some() || !node.pending.add.is_empty() || !node.pending.cancel.is_empty() || !node.pending.remove.is_empty();
-    !node.has_work() && !is_pending && !node.adopting && !node.asked && !node.forgetting
+    !node.has_work() && node.writing.is_none() && node.pending.is_empty() && !node.adopting && !node.asked && !node.forgetting
 }
 
 #[cfg(test)]

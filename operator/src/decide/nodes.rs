@@ -121,7 +121,7 @@ pub(super) fn flush(state: &mut State, now: Now, actions: &mut Vec<Action>) {
     for (name, node) in &mut state.nodes {
         let may_write = node.is_taken(epoch) && node.writing.is_none();
         let Some(object) = node.object.as_ref().filter(|_| may_write) else { continue };
-        if is_empty(&node.pending) || !has_company(&node.pending, &mut node.alone_since, now) {
+        if node.pending.is_empty() || !has_company(&node.pending, &mut node.alone_since, now) {
             continue;
         }
         node.alone_since = None;
@@ -141,10 +141,6 @@ pub(super) fn flush(state: &mut State, now: Now, actions: &mut Vec<Action>) {
 /// When removals have waited long enough for company.
 pub(super) fn next_flush(state: &State, now: Now) -> Option<Duration> {
     state.nodes.values().filter_map(|node| Some((node.alone_since? + ALONE_FOR).saturating_sub(now.mono))).min()
-}
-
-fn is_empty(write: &NodeWrite) -> bool {
-    write.add.is_empty() && write.cancel.is_empty() && write.remove.is_empty()
 }
 
 fn has_company(pending: &NodeWrite, alone_since: &mut Option<Duration>, now: Now) -> bool {

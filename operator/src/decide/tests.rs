@@ -6,16 +6,12 @@ use serde_json::json;
 
 use super::decide;
 use crate::action::Action;
-use crate::fixtures::{FENCE, assignment, job, node, second};
+use crate::fixtures::{FENCE, assignment, at, job, node, second};
 use crate::observe::{Job, LeaseSeen, Seen};
 use crate::state::{Event, NodeOutcome, Now, Settings, State, StatusOutcome};
 
 const LOST_AFTER: Duration = Duration::from_secs(30);
 const GONE_AFTER: Duration = Duration::from_mins(10);
-
-fn at(seconds: u64) -> Now {
-    Now { wall: second(i64::try_from(seconds).expect("small")), mono: Duration::from_secs(seconds) }
-}
 
 fn lease(version: u64, node: &str) -> LeaseSeen {
     LeaseSeen { resource_version: version, holder: format!("pod-of-{node}").into() }

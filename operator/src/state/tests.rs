@@ -4,17 +4,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Event, NodeOutcome, Now, Settings, State};
+use super::{Event, NodeOutcome, Settings, State};
 use crate::action::Action;
 use crate::decide::decide;
-use crate::fixtures::{FENCE, assignment, job, node, second};
+use crate::fixtures::{FENCE, assignment, at, job, node};
 use crate::observe::{Job, LeaseSeen};
 
 const ID: &str = "uid-of-the-entry";
-
-fn at(seconds: u64) -> Now {
-    Now { wall: second(i64::try_from(seconds).expect("small")), mono: Duration::from_secs(seconds) }
-}
 
 /// A leader of epoch 7 that sees the job, and of n1 this version with these entries.
 fn leader(job: &Job, version: u64, assignments: Value) -> State {

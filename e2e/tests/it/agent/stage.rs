@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use crds::job::WasmJob;
 use crds::names::AGENT_ACCOUNT;
-use crds::node::{AssignedJob, Assignment, AssignmentReport, ReportStage, WasmNode};
+use crds::node::{AssignedJob, Assignment, AssignmentReport, Line as _, ReportStage, WasmNode};
 use e2e::Cluster;
 use e2e::cluster::{Identity, Options, Running};
 use k8s_openapi::api::coordination::v1::Lease;

@@ -5,13 +5,9 @@ use serde_json::{Value, json};
 
 use crate::action::Action;
 use crate::decide::decide;
-use crate::fixtures::{FENCE, assignment, job, node, second};
+use crate::fixtures::{FENCE, assignment, at, job, node};
 use crate::observe::LeaseSeen;
-use crate::state::{Event, Now, Settings, State};
-
-fn at(seconds: u64) -> Now {
-    Now { wall: second(i64::try_from(seconds).expect("small")), mono: Duration::from_secs(seconds) }
-}
+use crate::state::{Event, Settings, State};
 
 fn lease(version: u64, holder: &str) -> Event {
     Event::Lease { node: "n1".into(), lease: LeaseSeen { resource_version: version, holder: holder.into() } }
