@@ -1,8 +1,9 @@
 //! What was started here and how it ended, on disk, so that a restart loses no ending and starts nothing twice (P12).
 //!
-//! An append-only file with one record per line, each with its checksum. One thread writes it, as many records at a time as have
-//! gathered, so that a dispatch waits for one flush at most. It advises: safety stands on what an agent finds in its first read and
-//! never starts. Without a journal every ending is counted as if it had run, no worse.
+//! An append-only file with one record per line, each with its checksum. One thread writes it, as many records at a time as have gathered.
+//! Nothing waits for the disk: what is written outlives the process, and a machine that has been down since is told by its other boot
+//! (`docs/decisions/0008-the-journal-waits-for-no-disk.md`). It advises: safety stands on what an agent finds in its first read and never
+//! starts. Without a journal every ending is counted as if it had run, no worse.
 
 mod file;
 mod index;
@@ -10,7 +11,7 @@ mod record;
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,6 +28,9 @@ use self::record::Record;
 /// How many ended fences are kept, with their reports (P12).
 const KEPT: usize = 10_000;
 
+/// Another one after each start of the machine; `random(4)`.
+const BOOT: &str = "/proc/sys/kernel/random/boot_id";
+
 /// Between tries to write what the disk did not take.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -40,10 +44,18 @@ pub(crate) struct Journal {
 #[derive(Debug)]
 struct Shared {
     index: Mutex<Index>,
+    boot: Boot,
     /// Whether what is not in it was not started.
     complete: AtomicBool,
     /// Whether the last write went well.
     writable: AtomicBool,
+}
+
+/// The machine's boot in which the journal was complete, on disk beside it: what another one left may lack what the disk did not have yet.
+#[derive(Debug)]
+struct Boot {
+    this: Vec<u8>,
+    path: PathBuf,
 }
 
 /// What the journal knows of a fence.
@@ -59,10 +71,10 @@ pub enum Past {
     Unknown,
 }
 
-/// A record to write; told when it is durable, where somebody waits for that.
+/// A record to write, or none: then what came before makes the journal complete. Told when it is written, where somebody waits for that.
 struct Order {
-    record: Record,
-    durable: Option<oneshot::Sender<bool>>,
+    record: Option<Record>,
+    written: Option<oneshot::Sender<bool>>,
 }
 
 /// The disk did not take it.
@@ -79,6 +91,7 @@ impl Journal {
     /// No file can be created there.
     pub(crate) fn open(directory: &Path) -> io::Result<Self> {
         let path = directory.join("journal");
+        let boot = Boot { this: fs::read(BOOT)?, path: directory.join("journal.boot") };
         let (file, index, complete) = match JournalFile::open(&path) {
             Ok(Some((file, scan))) => (file, scan.index, scan.complete),
             Ok(None) => (JournalFile::create(&path)?, Index::default(), false),
@@ -89,18 +102,23 @@ impl Journal {
                 (JournalFile::create(&path)?, Index::default(), false)
             }
         };
-        let shared = Arc::new(Shared { index: Mutex::new(index), complete: AtomicBool::new(complete), writable: AtomicBool::new(true) });
+        let complete = complete && boot.is_same();
+        if !complete {
+            boot.forget()?;
+        }
+        let shared =
+            Arc::new(Shared { index: Mutex::new(index), boot, complete: AtomicBool::new(complete), writable: AtomicBool::new(true) });
         let (sender, receiver) = channel();
         let of_thread = Arc::clone(&shared);
         std::thread::Builder::new().name("journal".to_owned()).spawn(move || write_all(file, &of_thread, &receiver))?;
         Ok(Self { shared, sender })
     }
 
-    /// Returns when it is durable that the fence was started. Before that no guest may start.
+    /// Returns when it is written that the fence was started. Before that no guest may start.
     pub(crate) async fn started(&self, id: &str, fence: &str) -> Result<(), NotWritten> {
-        let (durable, written) = oneshot::channel();
+        let (sender, written) = oneshot::channel();
         let record = Record { fence: fence.to_owned(), id: id.to_owned(), report: None };
-        self.sender.send(Order { record, durable: Some(durable) }).map_err(|_| NotWritten)?;
+        self.sender.send(Order { record: Some(record), written: Some(sender) }).map_err(|_| NotWritten)?;
         if written.await == Ok(true) { Ok(()) } else { Err(NotWritten) }
     }
 
@@ -110,7 +128,7 @@ impl Journal {
         self.index().ended(&report.fence, index::Place::Memory(Arc::clone(&report)));
         let record = Record { fence: report.fence.clone(), id: id.to_owned(), report: Some(report) };
         // The thread ends with the process only.
-        let _ = self.sender.send(Order { record, durable: None });
+        let _ = self.sender.send(Order { record: Some(record), written: None });
     }
 
     /// What is known of a fence.
@@ -132,6 +150,7 @@ impl Journal {
     /// Everything that could have been started before is known by now: from here on, what is not in it was not started.
     pub(crate) fn completed(&self) {
         self.shared.complete.store(true, Ordering::Relaxed);
+        let _ = self.sender.send(Order { record: None, written: None });
     }
 
     /// Whether the disk took the last record.
@@ -144,34 +163,56 @@ impl Journal {
     }
 }
 
+impl Boot {
+    fn is_same(&self) -> bool {
+        fs::read(&self.path).is_ok_and(|written| written == self.this)
+    }
+
+    fn remember(&self) -> io::Result<()> {
+        fs::write(&self.path, &self.this)
+    }
+
+    fn forget(&self) -> io::Result<()> {
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Shared {
     fn index(&self) -> MutexGuard<'_, Index> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The thread: writes what has gathered, flushes it if somebody waits, and tells them. Endings that the disk does not take are tried again,
-/// which also finds out when it takes them: nothing else would, since nothing is started until then.
+/// The thread: writes what has gathered, and tells those who wait. Endings that the disk does not take are tried again, which also finds out
+/// when it takes them: nothing else would, since nothing is started until then.
 fn write_all(mut file: JournalFile, shared: &Shared, orders: &Receiver<Order>) {
     let mut left = Vec::new();
     while let Some(group) = gather(orders, std::mem::take(&mut left)) {
-        let sync = group.iter().any(|order| order.durable.is_some());
-        let written = file.append(group.iter().map(|order| &order.record), sync);
+        let written = file.append(group.iter().filter_map(|order| order.record.as_ref()));
         let was_writable = shared.writable.swap(written.is_ok(), Ordering::Relaxed);
         match &written {
             Ok(places) => {
                 let mut index = shared.index();
-                for (order, place) in group.iter().zip(places) {
-                    index.written(&order.record, place);
+                for (record, place) in group.iter().filter_map(|order| order.record.as_ref()).zip(places) {
+                    index.written(record, place);
+                }
+                drop(index);
+                if group.iter().any(|order| order.record.is_none())
+                    && let Err(error) = shared.boot.remember()
+                {
+                    warn!(%error, "failed to write the journal's boot: after a restart it counts as incomplete");
                 }
             }
             Err(error) if was_writable => warn!(%error, "failed to write the journal: nothing is started until it can be written"),
             Err(_) => {}
         }
         for mut order in group {
-            match order.durable.take() {
+            match order.written.take() {
                 // Whoever does not wait any more does not need it.
-                Some(durable) => drop(durable.send(written.is_ok())),
+                Some(told) => drop(told.send(written.is_ok())),
                 None if written.is_err() => left.push(order),
                 None => {}
             }

@@ -51,15 +51,14 @@ impl JournalFile {
     }
 
     /// Appends the records at once and says where each is. Where that fails, the file is as it was.
-    pub(super) fn append<'a>(&mut self, records: impl Iterator<Item = &'a Record>, sync: bool) -> io::Result<Vec<Line>> {
+    pub(super) fn append<'a>(&mut self, records: impl Iterator<Item = &'a Record>) -> io::Result<Vec<Line>> {
         let (mut bytes, mut lines) = (Vec::new(), Vec::new());
         for record in records {
             let line = record.line();
             lines.push(Line { file: Arc::clone(&self.file), offset: self.length + bytes.len() as u64, length: line.len() });
             bytes.extend(line);
         }
-        let written = (&*self.file).write_all(&bytes).and_then(|()| if sync { self.file.sync_data() } else { Ok(()) });
-        if let Err(error) = written {
+        if let Err(error) = (&*self.file).write_all(&bytes) {
             // Half a record in the middle would hide everything after it.
             self.file.set_len(self.length)?;
             (&*self.file).seek(SeekFrom::Start(self.length))?;

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::file::JournalFile;
 use super::record::Record;
-use super::{Journal, KEPT, NotWritten, Past};
+use super::{BOOT, Journal, KEPT, NotWritten, Past};
 
 fn report(fence: &str, message: &str) -> AssignmentReport {
     let ended = EndedReport::without_guest(Reason::GuestExit, message, Timestamp::UNIX_EPOCH);
@@ -30,6 +30,12 @@ fn written() -> (Vec<u8>, Vec<usize>) {
     (bytes, ends)
 }
 
+/// A journal that was written since this machine started.
+fn left(directory: &Path, journal: Vec<u8>) {
+    fs::write(directory.join("journal"), journal).expect("a disk");
+    fs::copy(BOOT, directory.join("journal.boot")).expect("a disk, and a system that tells its boot");
+}
+
 /// What is known of a, b, c and of a fence that never was.
 fn known(directory: &Path) -> [Past; 4] {
     let journal = Journal::open(directory).expect("it opens whatever is in it");
@@ -45,8 +51,21 @@ fn what_was_written_is_known_after_a_restart() {
     let directory = tempfile::tempdir().expect("a folder");
     let unknown = || Past::Unknown;
     assert_eq!(known(directory.path()), [unknown(), unknown(), unknown(), unknown()], "there is no journal");
-    fs::write(directory.path().join("journal"), written().0).expect("a disk");
+    left(directory.path(), written().0);
     assert_eq!(known(directory.path()), [ended("exit 3"), Past::Started, Past::Started, Past::NotStarted]);
+}
+
+#[tokio::test]
+async fn what_another_boot_left_is_not_all_there_was() {
+    let directory = tempfile::tempdir().expect("a folder");
+    left(directory.path(), written().0);
+    fs::write(directory.path().join("journal.boot"), "another\n").expect("a disk");
+    assert_eq!(known(directory.path()), [ended("exit 3"), Past::Started, Past::Started, Past::Unknown]);
+    assert_eq!(known(directory.path())[3], Past::Unknown, "a restart before its first read changes nothing");
+    let journal = Journal::open(directory.path()).expect("it opens");
+    journal.completed();
+    journal.started("id", "d").await.expect("a disk, which has taken the rest before");
+    assert_eq!(known(directory.path())[3], Past::NotStarted);
 }
 
 #[test]
@@ -54,8 +73,10 @@ fn a_lost_record_in_the_middle_makes_the_journal_tell_less_and_never_more() {
     let directory = tempfile::tempdir().expect("a folder");
     let (mut bytes, ends) = written();
     bytes[ends[1] + 20] ^= 1;
-    fs::write(directory.path().join("journal"), bytes).expect("a disk");
-    assert_eq!(known(directory.path()), [Past::Started, Past::Started, Past::Unknown, Past::Unknown]);
+    left(directory.path(), bytes);
+    for _ in 0..2 {
+        assert_eq!(known(directory.path()), [Past::Started, Past::Started, Past::Unknown, Past::Unknown]);
+    }
 }
 
 #[test]
@@ -74,7 +95,7 @@ proptest! {
         let cut = cut % (bytes.len() + 1);
         let whole = ends.iter().filter(|end| **end <= cut).count();
         let torn: Vec<u8> = bytes[..cut].iter().copied().chain(garbage).collect();
-        fs::write(directory.path().join("journal"), torn).expect("a disk");
+        left(directory.path(), torn);
         let at = |from: usize, past: Past| if whole >= from { past } else { Past::NotStarted };
         let a = if whole >= 3 { ended("exit 3") } else { at(1, Past::Started) };
         prop_assert_eq!(known(directory.path()), [a, at(2, Past::Started), at(4, Past::Started), Past::NotStarted]);
@@ -120,5 +141,5 @@ async fn the_oldest_endings_go_and_so_do_their_bytes() {
 fn a_disk_that_takes_nothing_is_told() {
     assert_eq!(NotWritten.to_string(), "failed to write the journal");
     let mut file = JournalFile::create(Path::new("/dev/full")).expect("it opens");
-    assert!(file.append([record("a", None)].iter(), true).is_err());
+    assert!(file.append([record("a", None)].iter()).is_err());
 }
