@@ -10,6 +10,7 @@ mod kubeconfig;
 mod kubectl;
 mod objects;
 mod outage;
+mod pods;
 mod programs;
 mod relay;
 mod requests;
@@ -28,8 +29,8 @@ use crate::process::Process;
 
 pub use identity::{Identity, Running};
 pub use kubectl::Answered;
-pub use objects::BoundPod;
 pub use outage::Snapshot;
+pub use pods::{BoundPod, Observed, PORT_NAME};
 pub use relay::{Asked, Fate, Held, Relay};
 pub use requests::{Kind, Requests};
 

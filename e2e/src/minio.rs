@@ -46,9 +46,14 @@ pub struct Keys {
 impl Minio {
     /// Starts a server and waits until it answers to its own credentials.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::start_at(0).await
+    }
+
+    /// As [`Minio::start`], at that port if it is free.
+    pub async fn start_at(port: u16) -> anyhow::Result<Self> {
         let mut last = None;
-        for _ in 0..STARTS {
-            match Self::start_once().await {
+        for wanted in std::iter::once(port).chain([0; STARTS]) {
+            match Self::start_once(wanted).await {
                 Ok(minio) => return Ok(minio),
                 Err(error) => last = Some(error),
             }
@@ -56,9 +61,9 @@ impl Minio {
         Err(last.context("it was tried at least once")?)
     }
 
-    async fn start_once() -> anyhow::Result<Self> {
+    async fn start_once(wanted: u16) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("failed to create a folder")?;
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|free| free.local_addr()).context("no free port")?.port();
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted)).and_then(|free| free.local_addr()).context("no free port")?.port();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let keys = Keys { access_key: random_word()?, secret_key: random_word()?, session_token: None };
         let mut command = Command::new(COMPONENT.program()?);

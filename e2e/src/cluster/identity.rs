@@ -10,7 +10,7 @@ use anyhow::Context as _;
 
 use super::Cluster;
 use super::kubeconfig::{Credentials, write_secret};
-use super::objects::BoundPod;
+use super::pods::BoundPod;
 use crate::process::Process;
 
 /// Who a program is at the API server.
@@ -43,9 +43,18 @@ impl Cluster {
     /// When the API server refuses: account and node must be there.
     pub async fn identity(&self, name: &str, namespace: &str, service_account: &str, node: &str) -> anyhow::Result<Identity> {
         let pod = self.pod_on(namespace, service_account, node).await?;
+        self.identity_of(name, service_account, pod).await
+    }
+
+    /// Writes the files of the identity that a pod of that account gives, named after `name`.
+    ///
+    /// # Errors
+    /// When the API server refuses: the pod must be there.
+    pub async fn identity_of(&self, name: &str, service_account: &str, pod: BoundPod) -> anyhow::Result<Identity> {
+        let namespace = pod.namespace.clone();
         let token = self.ground.path(&format!("{name}.token"));
-        let kubeconfig = self.ground.write_kubeconfig(name, namespace, Credentials::TokenFile(&token))?;
-        let [name, namespace, service_account] = [name, namespace, service_account].map(str::to_owned);
+        let kubeconfig = self.ground.write_kubeconfig(name, &namespace, Credentials::TokenFile(&token))?;
+        let [name, service_account] = [name, service_account].map(str::to_owned);
         let identity = Identity { name, namespace, service_account, pod, kubeconfig, token };
         self.renew(&identity).await?;
         Ok(identity)

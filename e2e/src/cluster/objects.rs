@@ -1,5 +1,5 @@
-//! Objects that tests stand on: namespaces, pools, nodes that say they are ready, pods that tokens can be bound to, and those
-//! tokens. Made over the API as the administrator; nothing is run.
+//! Objects that tests stand on: namespaces, pools, nodes that say they are ready, and tokens that are bound to pods. Made over the API as
+//! the administrator; nothing is run. The pods themselves are `pods`'.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::Context as _;
 use crds::names::{AGENT_ACCOUNT, OPERATOR_ACCOUNT, SYSTEM_NAMESPACE};
 use k8s_openapi::api::authentication::v1::TokenRequest;
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::{Namespace, Node, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client, Resource};
@@ -16,18 +16,11 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::kubeconfig::Credentials;
+use super::pods::BoundPod;
 use super::{Cluster, bounded};
 
-/// A pod that exists as an object and runs nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BoundPod {
-    /// Its name.
-    pub name: String,
-    /// Its UID: what an agent calls itself by.
-    pub uid: String,
-    /// The node that it is on, and that its tokens name.
-    pub node: String,
-}
+/// Of a label's value.
+const LONGEST_LABEL: usize = 63;
 
 impl Cluster {
     /// Creates a namespace; one that is there already is fine.
@@ -78,7 +71,9 @@ impl Cluster {
     /// When the API server refuses.
     pub async fn node(&self, name: &str) -> anyhow::Result<()> {
         let nodes: Api<Node> = Api::all(self.client().await?);
-        let labels = json!({ "kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64" });
+        // A Node's name may be longer than a label.
+        let hostname = name.get(..LONGEST_LABEL).unwrap_or(name).trim_end_matches(['-', '.']);
+        let labels = json!({ "kubernetes.io/hostname": hostname, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64" });
         create(&nodes, json!({ "metadata": { "name": name, "labels": labels } })).await?;
         // A new Node is tainted until somebody says that it is ready; the controller that would take the taint away is off.
         patch(&nodes, name, None, json!({ "spec": { "taints": null } })).await?;
@@ -89,42 +84,6 @@ impl Cluster {
         });
         let room = json!({ "cpu": "4", "memory": "8Gi", "pods": "110" });
         patch(&nodes, name, Some("status"), json!({ "status": { "conditions": [ready], "capacity": room, "allocatable": room } })).await
-    }
-
-    /// Creates a pod of that account on that node, and says that it runs. Nothing keeps it from being deleted at once.
-    ///
-    /// # Errors
-    /// When the API server refuses: the account must be there.
-    pub async fn pod_on(&self, namespace: &str, service_account: &str, node: &str) -> anyhow::Result<BoundPod> {
-        let pods: Api<Pod> = Api::namespaced(self.client().await?, namespace);
-        let pod = json!({
-            "metadata": { "generateName": format!("{service_account}-"), "labels": { "app.kubernetes.io/name": service_account } },
-            "spec": {
-                "serviceAccountName": service_account,
-                "automountServiceAccountToken": false,
-                "nodeName": node,
-                "terminationGracePeriodSeconds": 0,
-                "tolerations": [{ "operator": "Exists" }],
-                "securityContext": { "runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": { "type": "RuntimeDefault" } },
-                "containers": [{
-                    "name": "only",
-                    "image": "none.invalid/none",
-                    "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } },
-                }],
-            },
-        });
-        let pod: Pod = serde_json::from_value(pod).context("failed to write a pod")?;
-        let made = bounded(pods.create(&PostParams::default(), &pod)).await.context("failed to create a pod")?;
-        let name = made.metadata.name.context("a created pod has a name")?;
-        let uid = made.metadata.uid.context("a created pod has a UID")?;
-        let conditions = json!([{ "type": "Ready", "status": "True" }, { "type": "ContainersReady", "status": "True" }]);
-        let container = json!({
-            "name": "only", "image": "none.invalid/none", "imageID": "none", "restartCount": 0, "ready": true, "started": true,
-            "state": { "running": {} },
-        });
-        let status = json!({ "phase": "Running", "conditions": conditions, "containerStatuses": [container] });
-        patch(&pods, &name, Some("status"), json!({ "status": status })).await?;
-        Ok(BoundPod { name, uid, node: node.to_owned() })
     }
 
     /// A token as a kubelet would mount it, valid for an hour. Bound to a pod, it names the pod's node and dies with the pod.
@@ -181,7 +140,7 @@ fn is_conflict(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(kube::Error::Api(status)) if status.code == 409)
 }
 
-async fn patch<K>(api: &Api<K>, name: &str, subresource: Option<&str>, change: Value) -> anyhow::Result<()>
+pub(super) async fn patch<K>(api: &Api<K>, name: &str, subresource: Option<&str>, change: Value) -> anyhow::Result<()>
 where
     K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned,
 {

@@ -1,7 +1,9 @@
 //! The program behind `cargo xtask cluster`: a control plane on loopback with the operator and agents as plain processes, which stays
 //! in the background until it is told to end. `up` and `down` are short; what stays is this same program, in a session of its own.
 
+mod addresses;
 mod down;
+mod probe;
 mod serve;
 mod state;
 mod stores;
@@ -35,8 +37,8 @@ enum Verb {
 #[derive(Args, Clone, Debug)]
 struct Wishes {
     /// How many agents, each on a node of its own.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(0..=100))]
-    agents: u16,
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=100))]
+    agents: u8,
     /// Where to write the administrator's kubeconfig besides the state folder.
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,

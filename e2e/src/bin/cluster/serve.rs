@@ -10,6 +10,7 @@ use e2e::cluster::Options;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Wishes;
+use super::addresses::Addresses;
 use super::state::{Ready, State};
 use super::stores::Stores;
 use super::workers::Workers;
@@ -42,14 +43,16 @@ struct Running {
     workers: Workers,
     _stores: Option<Stores>,
     cluster: Cluster,
+    _addresses: Addresses,
 }
 
 async fn start(state: &State, wishes: &Wishes) -> anyhow::Result<Running> {
-    let stores = if wishes.with_stores { Some(Stores::start().await?) } else { None };
     let options = Options { controller_manager: true, scheduler: true, folder: Some(state.run()), ..Options::default() };
     let cluster = Cluster::start(options).await?;
     cluster.install().await?;
-    let workers = Workers::start(&cluster, wishes.agents, stores.as_ref()).await?;
+    let stores = if wishes.with_stores { Some(Stores::start(cluster.folder()).await?) } else { None };
+    let addresses = Addresses::take(&state.network());
+    let workers = Workers::start(&cluster, wishes.agents, stores.as_ref(), &addresses).await?;
     let kubeconfig = match &wishes.kubeconfig {
         Some(wanted) => {
             cluster.copy_kubeconfig(wanted)?;
@@ -57,12 +60,12 @@ async fn start(state: &State, wishes: &Wishes) -> anyhow::Result<Running> {
         }
         None => cluster.kubeconfig(),
     };
-    let mut lines = vec![told("control plane", cluster.processes()), workers.told()];
+    let mut lines = vec![told("control plane", cluster.processes()), workers.told(), addresses.told()];
     lines.extend(stores.iter().flat_map(Stores::told));
     lines.push(format!("logs: {}", cluster.folder().display()));
     lines.push(format!("kubectl: {}", Path::new(cluster.kubectl_command()?.get_program()).display()));
     state.write_ready(&Ready { kubeconfig, lines })?;
-    Ok(Running { workers, _stores: stores, cluster })
+    Ok(Running { workers, _stores: stores, cluster, _addresses: addresses })
 }
 
 /// Names with process ids, in one line.
@@ -78,7 +81,7 @@ async fn stay(mut running: Running, mut told: Signal) -> anyhow::Result<()> {
         tokio::select! {
             _ = told.recv() => break,
             _ = renew.tick() => running.workers.renew(&running.cluster).await,
-            _ = look.tick() => running.workers.keep_running(&running.cluster),
+            _ = look.tick() => running.workers.keep_running(&running.cluster).await,
         }
     }
     running.workers.stop();

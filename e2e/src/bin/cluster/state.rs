@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 
+use super::addresses;
+
 /// Paths in the state folder.
 pub(crate) struct State {
     folder: PathBuf,
@@ -40,6 +42,11 @@ impl State {
     /// What the background program says.
     pub(crate) fn log(&self) -> PathBuf {
         self.folder.join("log")
+    }
+
+    /// The network of pods, as long as there is one.
+    pub(crate) fn network(&self) -> PathBuf {
+        self.folder.join("network")
     }
 
     fn lock(&self) -> PathBuf {
@@ -76,8 +83,9 @@ impl State {
         Ok(self.hold()?.is_none())
     }
 
-    /// Forgets what an earlier one left. Only for whom nobody else runs beside.
+    /// Forgets what an earlier one left, and takes its network away. Only for whom nobody else runs beside.
     pub(crate) fn clear(&self) -> anyhow::Result<()> {
+        addresses::give_back(&self.network())?;
         for file in [self.id(), self.ready_file()] {
             absent(fs::remove_file(&file)).with_context(|| format!("failed to remove {}", file.display()))?;
         }

@@ -1,10 +1,12 @@
 //! `up`: starts the background program and waits until all runs, or tells of the one that runs already.
 
 use std::fs::{self, File};
+use std::os::fd::BorrowedFd;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use rustix::io::{Errno, FdFlags, fcntl_setfd};
 
 use super::Wishes;
 use super::state::{Ready, State};
@@ -39,8 +41,29 @@ fn start(state: &State, wishes: &Wishes) -> anyhow::Result<Child> {
     if wishes.with_stores {
         command.arg("--with-stores");
     }
+    keep_to_ourselves().context("failed to keep open files from the background program")?;
     let error_log = log.try_clone().context("failed to share the log")?;
     command.stdin(Stdio::null()).stdout(log).stderr(error_log).spawn().context("failed to start the background program")
+}
+
+/// Whoever called us may have left us more than three open files: a lock, a pipe that is read to its end. They must not stay open for as long
+/// as the background program lives.
+fn keep_to_ourselves() -> std::io::Result<()> {
+    for entry in fs::read_dir("/proc/self/fd")? {
+        let number = entry?.file_name().to_str().and_then(|name| name.parse().ok());
+        let Some(number) = number.filter(|number| *number > 2) else { continue };
+        #[expect(
+            unsafe_code,
+            reason = "a number has no owner; this process has one thread, so that it stays what it was when it was listed"
+        )]
+        let open = unsafe { BorrowedFd::borrow_raw(number) };
+        match fcntl_setfd(open, FdFlags::CLOEXEC) {
+            // The listing's own.
+            Ok(()) | Err(Errno::BADF) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 fn wait(state: &State, mut child: Option<Child>) -> anyhow::Result<Ready> {

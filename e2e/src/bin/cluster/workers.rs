@@ -1,7 +1,8 @@
-//! The operator and the agents on the cluster, each with a token of its own pod. They are the programs as users have them; what they
-//! log is in the cluster's folder. One that ends is started again, as a kubelet would: the operator counts on it.
+//! The operator and the agents on the cluster, each with a token of its own pod and where that is said to be. They are the programs as users
+//! have them; what they log is in the cluster's folder. One that ends is started again, as a kubelet would: the operator counts on it.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -11,9 +12,12 @@ use crds::names::{AGENT_ACCOUNT, OPERATOR_ACCOUNT, OPERATOR_LEASE, SYSTEM_NAMESP
 use crds::node::WasmNode;
 use e2e::Cluster;
 use e2e::cluster::{Identity, Running};
+use futures_util::future::join_all;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, Client};
 
+use super::addresses::Addresses;
+use super::probe::Probe;
 use super::serve;
 use super::stores::Stores;
 
@@ -39,6 +43,7 @@ struct Worker {
     program: PathBuf,
     arguments: Vec<OsString>,
     running: Running,
+    probe: Probe,
     starts: u32,
     /// When it was first seen that it has ended.
     ended: Option<Instant>,
@@ -46,19 +51,20 @@ struct Worker {
 
 impl Workers {
     /// Starts the operator and agents on node-1, node-2, …, and waits until they have said that they are there.
-    pub(crate) async fn start(cluster: &Cluster, agents: u16, stores: Option<&Stores>) -> anyhow::Result<Self> {
-        cluster.node("node-0").await?;
-        let identity = cluster.identity("wasmjob-operator", SYSTEM_NAMESPACE, OPERATOR_ACCOUNT, "node-0").await?;
-        let arguments = operator(&identity);
-        let mut workers = Self(vec![Worker::start(cluster, identity, "wasmjob-operator", arguments)?]);
-        let of_stores = stores.map(|stores| stores.flags(cluster.folder())).transpose()?.unwrap_or_default();
+    pub(crate) async fn start(cluster: &Cluster, agents: u8, stores: Option<&Stores>, addresses: &Addresses) -> anyhow::Result<Self> {
+        let mut places = addresses.places(agents + 1)?.into_iter();
+        let mut next = || places.next().context("there are as many places as programs");
+        let place = next()?;
+        let identity = identify(cluster, "wasmjob-operator", OPERATOR_ACCOUNT, "node-0", place).await?;
+        let arguments = operator(&identity, place);
+        let mut workers = Self(vec![Worker::start(cluster, identity, "wasmjob-operator", arguments, place)?]);
+        let of_stores = stores.map(Stores::flags).transpose()?.unwrap_or_default();
         for number in 1..=agents {
-            let node = format!("node-{number}");
-            cluster.node(&node).await?;
-            let identity = cluster.identity(&node, SYSTEM_NAMESPACE, AGENT_ACCOUNT, &node).await?;
-            let mut arguments = agent(&identity, cluster);
+            let (node, place) = (format!("node-{number}"), next()?);
+            let identity = identify(cluster, &node, AGENT_ACCOUNT, &node, place).await?;
+            let mut arguments = agent(&identity, cluster, place);
             arguments.extend(of_stores.iter().map(OsString::from));
-            workers.0.push(Worker::start(cluster, identity, "wasmjob-agent", arguments)?);
+            workers.0.push(Worker::start(cluster, identity, "wasmjob-agent", arguments, place)?);
         }
         workers.are_up(cluster).await?;
         Ok(workers)
@@ -68,8 +74,8 @@ impl Workers {
         let client = cluster.client().await?;
         let begun = Instant::now();
         for at in 0..self.0.len() {
-            while !is_up(&self.0[at].identity, &client).await? {
-                self.keep_running(cluster);
+            while !(self.0[at].probe.is_ready() && is_up(&self.0[at].identity, &client).await?) {
+                self.keep_running(cluster).await;
                 let worker = &self.0[at];
                 if worker.starts > MOST_STARTS || begun.elapsed() > READY_WITHIN {
                     bail!("{} does not get ready: {}", worker.identity.name, worker.running.said());
@@ -92,11 +98,13 @@ impl Workers {
         }
     }
 
-    /// Starts again what has ended, the longer after the oftener it did.
-    pub(crate) fn keep_running(&mut self, cluster: &Cluster) {
-        for worker in &mut self.0 {
+    /// Starts again what has ended, the longer after the oftener it did, and says of each whether it is ready.
+    pub(crate) async fn keep_running(&mut self, cluster: &Cluster) {
+        let each = self.0.iter_mut().map(async |worker| {
             tell(worker.keep_running(cluster));
-        }
+            tell(worker.probe.look(cluster, &worker.identity.pod, worker.starts - 1).await);
+        });
+        join_all(each).await;
     }
 
     /// Asks all to end, and waits.
@@ -115,10 +123,10 @@ impl Workers {
 }
 
 impl Worker {
-    fn start(cluster: &Cluster, identity: Identity, program: &str, arguments: Vec<OsString>) -> anyhow::Result<Self> {
+    fn start(cluster: &Cluster, identity: Identity, program: &str, arguments: Vec<OsString>, place: SocketAddr) -> anyhow::Result<Self> {
         let program = e2e::built(program)?;
         let running = cluster.run(identity.clone(), command(&program, &arguments))?;
-        Ok(Self { identity, program, arguments, running, starts: 1, ended: None })
+        Ok(Self { identity, program, arguments, running, probe: Probe::new(place), starts: 1, ended: None })
     }
 
     fn keep_running(&mut self, cluster: &Cluster) -> anyhow::Result<()> {
@@ -150,18 +158,27 @@ fn command(program: &Path, arguments: &[OsString]) -> Command {
     command
 }
 
-fn operator(identity: &Identity) -> Vec<OsString> {
-    let words = ["--namespace", &identity.namespace, "--identity", &identity.pod.uid, "--listen", "127.0.0.1:0", "--kubeconfig"];
+/// Who a program is that stands for a pod of that account on that node, and will listen there.
+async fn identify(cluster: &Cluster, name: &str, account: &str, node: &str, place: SocketAddr) -> anyhow::Result<Identity> {
+    cluster.node(node).await?;
+    let pod = cluster.pod_serving(SYSTEM_NAMESPACE, account, node, place.port()).await?;
+    cluster.identity_of(name, account, pod).await
+}
+
+fn operator(identity: &Identity, place: SocketAddr) -> Vec<OsString> {
+    let place = place.to_string();
+    let words = ["--namespace", &identity.namespace, "--identity", &identity.pod.uid, "--listen", &place, "--kubeconfig"];
     words.into_iter().map(OsString::from).chain([identity.kubeconfig.clone().into_os_string()]).collect()
 }
 
 /// Jobs may reach loopback here: that is where everything is.
-fn agent(identity: &Identity, cluster: &Cluster) -> Vec<OsString> {
-    let node = &identity.pod.node;
-    let words = ["--namespace", &identity.namespace, "--node-name", node, "--pod-uid", &identity.pod.uid, "--allow-private-addresses"];
+fn agent(identity: &Identity, cluster: &Cluster, place: SocketAddr) -> Vec<OsString> {
+    let (node, place) = (&identity.pod.node, place.to_string());
+    let words = ["--namespace", &identity.namespace, "--node-name", node, "--pod-uid", &identity.pod.uid, "--listen", &place];
+    let words = words.into_iter().chain(["--allow-private-addresses"]);
     let state = cluster.folder().join(format!("{node}.state"));
     let files = ["--kubeconfig".into(), identity.kubeconfig.clone().into_os_string(), "--state-directory".into(), state.into_os_string()];
-    words.into_iter().map(OsString::from).chain(files).collect()
+    words.map(OsString::from).chain(files).collect()
 }
 
 /// The operator leads, an agent takes work.
