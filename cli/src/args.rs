@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use runner::walls::Wall;
 use url::Url;
 
 use crate::source_arg::{InputArg, Target, parse_input, parse_target};
@@ -113,6 +114,10 @@ pub(crate) struct RunArgs {
     /// Most instructions the program may execute
     #[arg(long, value_name = "N", help_heading = "Limits")]
     pub(crate) fuel: Option<i64>,
+
+    /// Run also where the kernel lacks this wall around the program: landlock or seccomp (may be repeated)
+    #[arg(long = "may-lack-wall", value_name = "WALL", help_heading = "Limits")]
+    pub(crate) may_lack: Vec<Wall>,
 
     /// Write the status that a cluster would have written: YAML, JSON where FILE ends in .json, - for stdout
     #[arg(long, value_name = "FILE", help_heading = "Reporting")]

@@ -45,6 +45,7 @@ pub(crate) fn code(outcome: &Outcome) -> u8 {
         | Reason::PublishFailed
         | Reason::CredentialDenied
         | Reason::WorkerKilled
+        | Reason::SandboxUnavailable
         | Reason::InvalidSpec
         | Reason::Pending
         | Reason::Running

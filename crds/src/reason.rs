@@ -62,6 +62,8 @@ pub enum Reason {
     CredentialDenied,
     /// The worker process died of something else than the guest's own ending.
     WorkerKilled,
+    /// The machine lacks a wall that guests do not run without.
+    SandboxUnavailable,
     /// The spec cannot be run as it is written.
     InvalidSpec,
     /// Nothing has started yet.
@@ -108,7 +110,7 @@ pub enum RetryClass {
 
 impl Reason {
     /// Every reason, in the order of the pages' index.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::Pending,
         Self::Running,
         Self::Suspended,
@@ -140,6 +142,7 @@ impl Reason {
         Self::OutputUnsafe,
         Self::PublishFailed,
         Self::WorkerKilled,
+        Self::SandboxUnavailable,
         Self::AgentRestarted,
         Self::NodeLost,
         Self::Disrupted,
@@ -177,6 +180,7 @@ impl Reason {
             Self::PublishFailed => "PublishFailed",
             Self::CredentialDenied => "CredentialDenied",
             Self::WorkerKilled => "WorkerKilled",
+            Self::SandboxUnavailable => "SandboxUnavailable",
             Self::InvalidSpec => "InvalidSpec",
             Self::Pending => "Pending",
             Self::Running => "Running",
@@ -205,7 +209,12 @@ impl Reason {
             Self::WorkerKilled | Self::AgentRestarted | Self::NodeLost => RetryClass::Lost,
             Self::Disrupted | Self::Refused => RetryClass::Free,
             Self::GuestExit | Self::Trap | Self::MemoryLimit | Self::OutOfFuel | Self::Timeout => RetryClass::Counted,
-            Self::FetchTimeout | Self::FetchFailed | Self::CidMismatch | Self::CarIncomplete | Self::PublishFailed => RetryClass::Budgeted,
+            Self::FetchTimeout
+            | Self::FetchFailed
+            | Self::CidMismatch
+            | Self::CarIncomplete
+            | Self::PublishFailed
+            | Self::SandboxUnavailable => RetryClass::Budgeted,
             Self::Cancelled
             | Self::DeadlineExceeded
             | Self::BackoffLimitExceeded

@@ -241,6 +241,7 @@ impl Agent {
             },
             idle_workers: usize::from(config.slots).min(IDLE_WORKERS),
             lease: Some(deadline),
+            may_lack: config.may_lack.clone(),
         }
     }
 

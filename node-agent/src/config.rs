@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Parser;
 use crds::names;
 use crds::resources::Quantity;
+use runner::walls::Wall;
 use url::Url;
 
 use crate::lease::Timings;
@@ -57,6 +58,10 @@ struct Flags {
     /// Let jobs fetch from and publish to private and loopback addresses: for tests and laboratories.
     #[arg(long)]
     allow_private_addresses: bool,
+    /// Wall that this node's kernel may lack, landlock or seccomp; may be repeated. Where another one is missing nothing runs
+    /// (SandboxUnavailable).
+    #[arg(long = "may-lack-wall", value_name = "WALL")]
+    may_lack: Vec<Wall>,
     /// Bytes of outputs without a place to publish them that are kept here; the oldest go first.
     #[arg(long, value_name = "QUANTITY", default_value = "10Gi")]
     kept_outputs: String,
@@ -104,6 +109,7 @@ pub struct Config {
     pub ipfs_gateways: Vec<Url>,
     pub ipfs_apis: Vec<Url>,
     pub allow_private_addresses: bool,
+    pub may_lack: Vec<Wall>,
     pub kept_outputs_bytes: u64,
     pub store_capacity_bytes: u64,
     pub timings: Timings,
@@ -169,6 +175,7 @@ impl Config {
             ipfs_gateways: flags.ipfs_gateways,
             ipfs_apis: flags.ipfs_apis,
             allow_private_addresses: flags.allow_private_addresses,
+            may_lack: flags.may_lack,
             drain: flags.drain_seconds,
             listen: flags.listen,
             log: flags.log,

@@ -73,6 +73,7 @@ pub(crate) async fn run(runner: &Runner, mut task: Task) -> Report {
 async fn line(runner: &Runner, standing: &Standing, task: &mut Task, ledger: &mut Ledger) -> Result<Report, Failure> {
     place::needs_no_cluster(task)?;
     place::fits(&task.what)?;
+    runner.workers().walls()?;
     task.observer.enter(Stage::Fetching);
     let fetcher = match task.s3.take() {
         Some(access) => runner.fetcher().with_s3(access),

@@ -1,25 +1,33 @@
 //! The compiler: a process of its own for each module, because compiling hostile bytes is outside of what wasmtime promises.
 //!
-//! Gets its `CompileOrder` as its argument and the module as its stdin, checks what that is and imports, writes the compiled code,
-//! answers one `Compiled` on stdout. Walls: memory and CPU rlimits; the deadline is the caller's SIGKILL. No network, no environment.
+//! Two processes, in fact. The *keeper* gets its `CompileOrder` as its argument and the module as its stdin, parses neither, and forks the
+//! *compiler*, which has the module, one nameless place for its output and one for its answer open, raises its walls, checks what the
+//! module is and imports, and compiles it. The keeper gives the output its name and passes the answer on to stdout: whatever a compiler
+//! was made to do, it touches no other module's code. The deadline is the caller's SIGKILL, and the compiler dies with its keeper.
 
+use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::os::fd::{AsFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 
 use crds::reason::Reason;
 use crds::report::ModuleKind;
-use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, Signal, getpid, getppid, set_parent_process_death_signal};
 use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
 
+use crate::order::ExitStatus;
 use crate::prepare::{file_name, imports};
+use crate::process::{Forked, drop_streams, exit_now, fork, reap, replace_stdin, said};
+use crate::role::{self, Scene};
 use crate::sandbox::engine::{DEFAULT_STACK_BYTES, Tier, engine};
 use crate::sandbox::run::{component_linker, core_linker};
+use crate::walls::{self, Raised};
 
-/// Memory that one compilation may take.
-const MEMORY_BYTES: u64 = 2 << 30;
-/// CPU time after which a compilation that nobody waits for ends.
-const CPU_LIMIT: Duration = Duration::from_mins(10);
+/// Largest answer.
+const ANSWER_BYTES: u64 = 1 << 20;
 
 /// One module to compile.
 #[derive(Debug, Serialize, Deserialize)]
@@ -32,6 +40,7 @@ pub(crate) struct CompileOrder {
     pub(crate) fuel: bool,
     /// Whether it dies with the process that ordered it.
     pub(crate) attended: bool,
+    pub(crate) raised: Raised,
 }
 
 /// What came of it.
@@ -46,18 +55,10 @@ pub(crate) enum Compiled {
     Failed(String),
 }
 
-/// Carries out the order. The process's exit code.
+/// Carries the order out. The process's exit code.
 pub(crate) fn serve(order: Option<&str>) -> i32 {
-    let answer = read_order(order).and_then(|order| {
-        raise_walls(order.attended)?;
-        compile(&order)
-    });
-    let answer = answer.unwrap_or_else(|error| Compiled::Failed(error.to_string()));
-    let written = serde_json::to_vec(&answer)
-        .map_err(io::Error::other)
-        .and_then(|bytes| io::stdout().write_all(&bytes))
-        .and_then(|()| io::stdout().flush());
-    i32::from(written.is_err())
+    let answer = read_order(order).and_then(|order| keep(&order)).unwrap_or_else(|error| Compiled::Failed(error.to_string()));
+    i32::from(tell(&answer, &mut io::stdout()).is_err())
 }
 
 fn read_order(order: Option<&str>) -> io::Result<CompileOrder> {
@@ -65,19 +66,92 @@ fn read_order(order: Option<&str>) -> io::Result<CompileOrder> {
     Ok(serde_json::from_str(order)?)
 }
 
-fn raise_walls(attended: bool) -> io::Result<()> {
-    if attended {
-        set_parent_process_death_signal(Some(Signal::KILL))?;
-    }
-    for (resource, limit) in [(Resource::Data, MEMORY_BYTES), (Resource::Cpu, CPU_LIMIT.as_secs()), (Resource::Core, 0)] {
-        setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) })?;
-    }
-    Ok(())
+fn tell(answer: &Compiled, to: &mut impl io::Write) -> io::Result<()> {
+    to.write_all(&serde_json::to_vec(answer)?)?;
+    to.flush()
 }
 
-fn compile(order: &CompileOrder) -> io::Result<Compiled> {
+/// The keeper's part.
+fn keep(order: &CompileOrder) -> io::Result<Compiled> {
+    if order.attended {
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+    }
+    std::fs::create_dir_all(&order.directory)?;
+    let output = NamedTempFile::new_in(&order.directory)?;
+    let (answers, answer) = pipe_with(PipeFlags::CLOEXEC)?;
+    let keeper = getpid();
+    let pid = match fork()? {
+        Forked::Child => live(order, keeper, output.as_file(), answers, answer),
+        Forked::Parent { pid } => pid,
+    };
+    drop(answer);
+    let mut answer = Vec::new();
+    File::from(answers).take(ANSWER_BYTES).read_to_end(&mut answer)?;
+    match reap(pid)?.status {
+        ExitStatus::Code(0) => {}
+        other => return Ok(Compiled::Refused { reason: Reason::CompileLimit, message: ended(other) }),
+    }
+    let answer = serde_json::from_slice(&answer)?;
+    if let Compiled::Done(kind) = answer {
+        // Complete and on disk before it has its name: a torn file is never loaded.
+        output.as_file().sync_data()?;
+        let name = file_name(&order.name, order.tier, kind);
+        output.persist(order.directory.join(name)).map_err(|error| error.error)?;
+    }
+    Ok(answer)
+}
+
+fn ended(status: ExitStatus) -> String {
+    match status {
+        ExitStatus::Signal(libc::SIGSYS) => {
+            "the compiler was killed for a system call that no compiler makes: the module has found a defect; please report it".to_owned()
+        }
+        ExitStatus::Signal(signal) => {
+            format!("compiling ended with signal {signal}, most likely for want of memory: make the module smaller or simpler")
+        }
+        ExitStatus::Code(code) => format!("compiling ended with {code}: make the module smaller or simpler"),
+    }
+}
+
+/// The compiler's whole life; never returns. It has no stream of its keeper's.
+fn live(order: &CompileOrder, keeper: Pid, output: &File, answers: OwnedFd, answer: OwnedFd) -> ! {
+    drop(answers);
+    // Unwinding further would be the keeper's: its output has a name still, and its stack goes on.
+    let ended = catch_unwind(AssertUnwindSafe(|| match confine(order, keeper)? {
+        Ok(module) => compile(order, module, output),
+        Err(refused) => Ok(refused),
+    }));
+    let compiled = match ended {
+        Ok(compiled) => compiled.unwrap_or_else(|error: io::Error| Compiled::Failed(error.to_string())),
+        Err(panic) => Compiled::Refused {
+            reason: Reason::CompileLimit,
+            message: format!("the compiler panicked: {}; please report it", said(&*panic)),
+        },
+    };
+    exit_now(i32::from(tell(&compiled, &mut File::from(answer)).is_err()));
+}
+
+/// Raises the walls: the open module, or the refusal to go on without them.
+fn confine(order: &CompileOrder, keeper: Pid) -> io::Result<Result<File, Compiled>> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    if getppid() != Some(keeper) {
+        return Err(io::Error::other("the keeper has ended"));
+    }
+    let module = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+    replace_stdin(&File::open("/dev/null")?)?;
+    drop_streams()?;
+    Ok(walls::raise_in_compiler(order.raised).map(|()| module).map_err(|error| {
+        let failure = error.failure();
+        Compiled::Refused { reason: failure.reason, message: failure.message }
+    }))
+}
+
+fn compile(order: &CompileOrder, mut module: File, mut output: &File) -> io::Result<Compiled> {
     let mut bytes = Vec::new();
-    io::stdin().read_to_end(&mut bytes)?;
+    module.read_to_end(&mut bytes)?;
+    if let Some(code) = role::play(|| Scene::Compiler { module: &bytes }) {
+        return Ok(Compiled::Refused { reason: Reason::ModuleInvalid, message: format!("played: {code}") });
+    }
     let kind = match imports::check(&bytes) {
         Ok(kind) => kind,
         Err(refusal) => return Ok(Compiled::Refused { reason: refusal.reason, message: refusal.message }),
@@ -87,13 +161,10 @@ fn compile(order: &CompileOrder) -> io::Result<Compiled> {
         ModuleKind::CoreModule => link_core(&engine, &bytes),
         ModuleKind::Component => link_component(&engine, &bytes),
     };
-    let compiled = match compiled {
-        Ok(compiled) => compiled,
-        Err((reason, error)) => return Ok(Compiled::Refused { reason, message: format!("{error:#}") }),
-    };
-    let name = file_name(&order.name, order.tier, kind);
-    keep(&order.directory, &name, &compiled)?;
-    Ok(Compiled::Done(kind))
+    match compiled {
+        Ok(compiled) => output.write_all(&compiled).map(|()| Compiled::Done(kind)),
+        Err((reason, error)) => Ok(Compiled::Refused { reason, message: format!("{error:#}") }),
+    }
 }
 
 /// Compiles, and links once against what is offered, so that a wrong signature is found before the run.
@@ -113,14 +184,4 @@ fn link_component(engine: &wasmtime::Engine, bytes: &[u8]) -> Result<Vec<u8>, (R
     wasmtime_wasi::p2::bindings::CommandPre::new(pre)
         .map_err(|error| (Reason::ModuleInvalid, error.context("the component does not export wasi:cli/run; build it as a command")))?;
     component.serialize().map_err(|error| (Reason::CompileLimit, error))
-}
-
-/// Complete and on disk before it has its name: a torn file is never loaded.
-fn keep(directory: &Path, name: &str, compiled: &[u8]) -> io::Result<()> {
-    std::fs::create_dir_all(directory)?;
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    file.write_all(compiled)?;
-    file.as_file().sync_data()?;
-    file.persist(directory.join(name)).map_err(|error| error.error)?;
-    Ok(())
 }

@@ -8,6 +8,7 @@
 //! | `mounts` | the directories a guest sees, built from the store by links |
 //! | `prepare`, `prepare/*` | bytes → checked imports → compiled module, cached |
 //! | `zygote`, `worker` | the processes a guest runs in |
+//! | `walls`, `walls/*` | what such a process, and a compiler, cannot do whatever it executes |
 //! | `lease` | until when they may |
 //! | `sandbox`, `sandbox/*` | the only code that drives wasmtime |
 //! | `publish`, `publish/*` | output directory → manifest and result location |
@@ -29,7 +30,7 @@ mod sandbox;
 pub mod store;
 mod streams;
 pub mod task;
-mod walls;
+pub mod walls;
 mod worker;
 mod workers;
 mod zygote;

@@ -136,7 +136,8 @@ pub(crate) fn frame(message: &impl Serialize) -> io::Result<Vec<u8>> {
 /// Sends one frame with its descriptors, and waits until all of it is on its way.
 pub(crate) fn send(socket: impl AsFd, message: &impl Serialize, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
     let frame = frame(message)?;
-    let mut sent = send_first(&socket, &frame, descriptors)?;
+    // `sendmsg`, which can carry descriptors, is not for a worker whose guest has begun.
+    let mut sent = if descriptors.is_empty() { 0 } else { send_first(&socket, &frame, descriptors)? };
     while sent < frame.len() {
         sent += match rustix::net::send(&socket, &frame[sent..], SendFlags::NOSIGNAL) {
             Err(rustix::io::Errno::INTR) => 0,

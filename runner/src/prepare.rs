@@ -24,6 +24,7 @@ use crate::failure::Failure;
 use crate::role;
 use crate::sandbox::engine::{DEFAULT_STACK_BYTES, Tier, compatibility, engine};
 use crate::store::{Blob, Store};
+use crate::walls::Raised;
 
 /// Modules larger than this get a baseline build first: below it the optimised one costs nearly the same.
 const BIG_MODULE_BYTES: u64 = 1 << 20;
@@ -36,6 +37,8 @@ const PAYS_FROM: Duration = Duration::from_millis(300);
 #[derive(Debug)]
 pub(crate) struct CompiledModules {
     directory: PathBuf,
+    /// The walls around compilers.
+    raised: Raised,
     plain: String,
     /// Known when the first job sets fuel: an engine is made only to learn its name.
     fuelled: OnceLock<String>,
@@ -56,7 +59,7 @@ pub(crate) struct Prepared {
 impl CompiledModules {
     /// # Errors
     /// The directory cannot be made or is not this user's alone; or this machine cannot run wasmtime.
-    pub(crate) fn open(directory: &Path) -> std::io::Result<Self> {
+    pub(crate) fn open(directory: &Path, raised: Raised) -> std::io::Result<Self> {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         let metadata = std::fs::metadata(directory)?;
         if metadata.uid() != rustix::process::geteuid().as_raw() || metadata.mode() & 0o022 != 0 {
@@ -66,7 +69,7 @@ impl CompiledModules {
             );
             return Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, message));
         }
-        Ok(Self { directory: directory.to_owned(), plain: name(false)?, fuelled: OnceLock::new(), improved: Mutex::default() })
+        Ok(Self { directory: directory.to_owned(), raised, plain: name(false)?, fuelled: OnceLock::new(), improved: Mutex::default() })
     }
 
     /// The compiled form of `module`, built now where it is not there.
@@ -85,7 +88,7 @@ impl CompiledModules {
                     return Ok(found);
                 }
                 let tier = if module.size_bytes() > BIG_MODULE_BYTES { Tier::Baseline } else { Tier::Optimized };
-                let order = order(&builds, module, fuel, tier, true);
+                let order = self.order(&builds, module, fuel, tier, true);
                 let bytes = module
                     .open()
                     .map_err(|error| Failure::new(Reason::WorkerKilled, format!("failed to read {}: {error}", module.digest())))?;
@@ -116,7 +119,7 @@ impl CompiledModules {
         if !improved.insert((builds.clone(), module.digest())) {
             return;
         }
-        let order = order(&builds, module, fuel, Tier::Optimized, false);
+        let order = self.order(&builds, module, fuel, Tier::Optimized, false);
         let started = module.open().and_then(|bytes| start(&order, bytes)).and_then(|mut compiler| {
             // Somebody must learn of its end, or it stays in the table of processes as long as this one lives.
             std::thread::Builder::new().name("optimised build".to_owned()).spawn(move || drop(compiler.wait()))
@@ -124,6 +127,10 @@ impl CompiledModules {
         if let Err(error) = started {
             tracing::debug!(%error, "failed to start the optimised build");
         }
+    }
+
+    fn order(&self, builds: &Path, module: &Blob, fuel: bool, tier: Tier, attended: bool) -> CompileOrder {
+        CompileOrder { directory: builds.to_owned(), name: module.digest().hex(), tier, fuel, attended, raised: self.raised }
     }
 
     /// The directory of the builds with or without fuel.
@@ -143,10 +150,6 @@ impl CompiledModules {
 /// Under which name an engine's builds are kept.
 fn name(fuel: bool) -> std::io::Result<String> {
     engine(Tier::Optimized, fuel, DEFAULT_STACK_BYTES).map(|engine| compatibility(&engine)).map_err(std::io::Error::other)
-}
-
-fn order(builds: &Path, module: &Blob, fuel: bool, tier: Tier, attended: bool) -> CompileOrder {
-    CompileOrder { directory: builds.to_owned(), name: module.digest().hex(), tier, fuel, attended }
 }
 
 /// The best build there is.

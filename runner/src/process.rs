@@ -2,6 +2,7 @@
 //!
 //! Everything else about processes goes through the standard library and rustix.
 
+use std::any::Any;
 use std::io;
 use std::os::fd::AsRawFd;
 
@@ -20,10 +21,10 @@ pub(crate) struct Reaped {
     pub(crate) peak_resident_bytes: u64,
 }
 
-/// Forks. Only the zygote calls it, which has one thread: nobody else's lock can be held in the child.
+/// Forks. Only a zygote and a compiler's keeper call it, which have one thread: nobody else's lock can be held in the child.
 #[expect(unsafe_code, reason = "fork has no safe binding")]
 pub(crate) fn fork() -> io::Result<Forked> {
-    // SAFETY: the zygote is single-threaded (it starts no thread and no async runtime), so the child may go on as any process.
+    // SAFETY: both are single-threaded (they start no thread and no async runtime), so the child may go on as any process.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         0 => Ok(Forked::Child),
@@ -73,11 +74,29 @@ pub(crate) fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
+/// What a panic said.
+pub(crate) fn said(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("nothing")
+}
+
 /// Puts `file` in the place of stdin.
 #[expect(unsafe_code, reason = "replacing a descriptor that others may own has no safe binding")]
 pub(crate) fn replace_stdin(file: &impl AsRawFd) -> io::Result<()> {
     // SAFETY: stdin is borrowed by nobody at a role's start.
     if unsafe { libc::dup2(file.as_raw_fd(), 0) } == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Puts stdin, which is `/dev/null` in every process of ours, in the place of stdout and stderr.
+#[expect(unsafe_code, reason = "as for replace_stdin")]
+pub(crate) fn drop_streams() -> io::Result<()> {
+    for stream in [1, 2] {
+        // SAFETY: whoever writes to these streams writes by number and never closes them.
+        if unsafe { libc::dup3(0, stream, 0) } == -1 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
 }
 
 /// Lets the allocator keep up to 64 MiB of freed memory for the next use. Buffers of the network's size are otherwise given back to the

@@ -13,6 +13,7 @@ use crate::lease::Deadline;
 use crate::prepare::CompiledModules;
 use crate::store::Store;
 use crate::task::Task;
+use crate::walls::{self, Raised, Wall};
 use crate::workers::Workers;
 
 /// How a runner is set up. Nothing is read from the environment.
@@ -29,6 +30,9 @@ pub struct Config {
     /// Until when guests may run here; `None`: as long as the caller lives. Started after the first extension, a runner has its workers
     /// ready; before, they are started when the first guest needs one.
     pub lease: Option<Deadline>,
+    /// Walls that this machine may lack: guests then run without them. Where another one is missing every attempt ends with
+    /// `SandboxUnavailable`, and nothing is fetched, compiled or run.
+    pub may_lack: Vec<Wall>,
 }
 
 /// What a guest may use where its job says nothing.
@@ -102,11 +106,12 @@ impl Runner {
     /// Opens the cache and starts the zygote.
     pub fn start(config: Config) -> Result<Self, Error> {
         // First: the zygote starts while the caches are opened.
-        let workers = Workers::start(config.idle_workers, config.lease).map_err(Error::Zygote)?;
+        let raised = walls::survey(&config.may_lack);
+        let workers = Workers::start(config.idle_workers, config.lease, raised.clone()).map_err(Error::Zygote)?;
         let cache = &config.cache_directory;
         let unusable = |source: Box<dyn std::error::Error + Send + Sync>| Error::Cache { path: cache.clone(), source };
         let store = Store::open(&cache.join("store"), config.store_capacity_bytes).map_err(|error| unusable(error.into()))?;
-        let compiled = CompiledModules::open(&cache.join("compiled")).map_err(|error| unusable(error.into()))?;
+        let compiled = CompiledModules::open(&cache.join("compiled"), raised.unwrap_or(Raised::ALL)).map_err(|error| unusable(error.into()))?;
         let work = cache.join("work");
         std::fs::create_dir_all(&work).map_err(|error| unusable(error.into()))?;
         sweep(&work);

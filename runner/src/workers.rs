@@ -22,6 +22,7 @@ pub(crate) use self::worker::{Exited, Working};
 use crate::failure::Failure;
 use crate::lease::Deadline;
 use crate::order::Order;
+use crate::walls::Raised;
 
 /// Workers, and with them zygotes, that one order is tried with: each may have died while it was idle.
 const MOST_TRIES: u32 = 3;
@@ -33,6 +34,7 @@ const HANDING_OVER: Duration = Duration::from_mins(1);
 pub(crate) struct Workers {
     idle: usize,
     lease: Option<Deadline>,
+    raised: Result<Raised, Failure>,
     crew: Mutex<Option<Arc<Crew>>>,
     roll: Arc<Roll>,
 }
@@ -40,17 +42,28 @@ pub(crate) struct Workers {
 // === impl Workers ===
 
 impl Workers {
-    /// Starts a zygote with `idle` workers, unless the lease has passed: then the first order after its renewal does.
+    /// Starts a zygote with `idle` workers, unless the lease has passed: then the first order after its renewal does. Where the walls
+    /// that are to be raised are not all there, no worker ever is.
     ///
     /// # Errors
     /// This executable cannot be started again: `role::enter` must be the first line of its `main`.
-    pub(crate) fn start(idle: usize, lease: Option<Deadline>) -> io::Result<Self> {
+    pub(crate) fn start(idle: usize, lease: Option<Deadline>, raised: Result<Raised, Failure>) -> io::Result<Self> {
         let roll = Arc::new(Roll::new(lease.clone()));
-        let workers = Self { idle, lease, crew: Mutex::default(), roll };
-        if workers.lease.as_ref().is_none_or(|lease| !lease.passed()) {
-            workers.crew()?;
+        let workers = Self { idle, lease, raised, crew: Mutex::default(), roll };
+        if let Ok(raised) = workers.raised
+            && workers.lease.as_ref().is_none_or(|lease| !lease.passed())
+        {
+            workers.crew(raised)?;
         }
         Ok(workers)
+    }
+
+    /// The walls around what runs here.
+    ///
+    /// # Errors
+    /// `SandboxUnavailable`: nothing runs here.
+    pub(crate) fn walls(&self) -> Result<Raised, Failure> {
+        self.raised.clone()
     }
 
     /// What an attempt that begins now has.
@@ -101,19 +114,19 @@ impl Workers {
         if let Some(loss) = standing.lost() {
             return Err(loss.failure());
         }
-        let crew = self.crew().map_err(|error| no_worker(&error))?;
+        let crew = self.crew(self.walls()?).map_err(|error| no_worker(&error))?;
         crew.take().await.transpose().map_err(|error| no_worker(&error))
     }
 
     /// The crew at hand; a new one where there is none, or its zygote has ended or is about to, with a lease that lapsed.
-    fn crew(&self) -> io::Result<Arc<Crew>> {
+    fn crew(&self, raised: Raised) -> io::Result<Arc<Crew>> {
         let lapses = self.lease.as_ref().map_or(0, Deadline::lapses);
         let mut crew = self.crew.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(crew) = crew.as_ref().filter(|crew| !crew.is_gone() && crew.lapses == lapses) {
             return Ok(Arc::clone(crew));
         }
         *crew = None;
-        let started = Crew::start(self.idle, self.lease.as_ref())?;
+        let started = Crew::start(self.idle, self.lease.as_ref(), raised)?;
         *crew = Some(Arc::clone(&started));
         Ok(started)
     }

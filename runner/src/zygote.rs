@@ -1,4 +1,5 @@
-//! The process that workers are forked from: one thread, no network, no environment, the runtime already in memory.
+//! The process that workers are forked from: one thread, no network, no environment, the runtime already in memory, and the seccomp filter
+//! that all workers inherit already raised.
 //!
 //! It forks a worker for each request, hands the worker's socket and pidfd to the supervisor, and reaps. It never sees an order.
 
@@ -18,6 +19,7 @@ use crate::order::{Birth, receive, send};
 use crate::process::{Forked, fork, reap};
 use crate::sandbox::engine::{DEFAULT_STACK_BYTES, Tier, engine};
 use crate::sandbox::run::Host;
+use crate::walls::{self, Raised};
 use crate::worker;
 
 /// Longest time that the supervisor may leave full the line on which it is told.
@@ -32,6 +34,7 @@ pub(crate) struct ForkRequest;
 pub(crate) struct Opening {
     /// Whether a deadline to watch comes with it, as a descriptor.
     pub(crate) is_leased: bool,
+    pub(crate) raised: Raised,
 }
 
 /// A worker that lives.
@@ -60,6 +63,7 @@ pub(crate) fn serve(socket: OwnedFd) -> io::Result<()> {
     let Some((opening, descriptors)) = receive::<Opening>(&socket)? else { return Ok(()) };
     let watch = opening.is_leased.then(|| Watch::over(&descriptors)).transpose()?;
     drop(descriptors);
+    walls::raise_in_zygote(opening.raised).map_err(io::Error::other)?;
     let mut children: Vec<Child> = Vec::new();
     loop {
         let Some((request, ended)) = wait(&socket, &children, watch.as_ref())? else {
@@ -81,7 +85,7 @@ pub(crate) fn serve(socket: OwnedFd) -> io::Result<()> {
             if receive::<ForkRequest>(&socket)?.is_none() {
                 return Ok(());
             }
-            match bear(&socket, &host, watch.as_ref()) {
+            match bear(&socket, &host, watch.as_ref(), opening.raised) {
                 Ok(child) => children.push(child),
                 Err(error) => send(&socket, &Birth::NotForked(error.to_string()), &[])?,
             }
@@ -122,11 +126,11 @@ fn kill(child: &Child) {
 }
 
 /// Forks a worker and tells the supervisor of it.
-fn bear(socket: &OwnedFd, host: &Host, watch: Option<&Watch>) -> io::Result<Child> {
+fn bear(socket: &OwnedFd, host: &Host, watch: Option<&Watch>, raised: Raised) -> io::Result<Child> {
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     let zygote = rustix::process::getpid();
     match fork()? {
-        Forked::Child => worker::live(ours, zygote, host, watch.map(|watch| Arc::clone(&watch.lease))),
+        Forked::Child => worker::live(ours, zygote, host, watch.map(|watch| Arc::clone(&watch.lease)), raised),
         Forked::Parent { pid } => {
             let pidfd = pidfd_open(Pid::from_raw(pid).expect("fork gave it"), PidfdFlags::empty())?;
             send(socket, &Birth::Ready { pid }, &[theirs.as_fd(), pidfd.as_fd()])?;

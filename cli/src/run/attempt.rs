@@ -13,6 +13,7 @@ use runner::fetch::address::AddressPolicy;
 use runner::fetch::s3::S3Access;
 use runner::fetch::{FetchConfig, FetchLimits};
 use runner::task::{Observer, Task};
+use runner::walls::{self, Wall};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Ending, identity, refused, stdin};
@@ -167,7 +168,19 @@ async fn config(job: &LocalJob, flags: &RunArgs, environment: &Environment, cach
         limits: runner::GuestLimits::default(),
         idle_workers: 1,
         lease: None,
+        may_lack: may_lack(flags),
     })
+}
+
+/// The walls that this machine may lack. A system that has none at all is somebody's own: it runs with wasmtime's alone, and says so.
+fn may_lack(flags: &RunArgs) -> Vec<Wall> {
+    if cfg!(target_os = "linux") {
+        return flags.may_lack.clone();
+    }
+    let missing = walls::missing();
+    let names: Vec<_> = missing.iter().map(ToString::to_string).collect();
+    exit::say(&format!("wasmjob: this system has no {}: the program runs with wasmtime's own sandbox alone", names.join(" and no ")));
+    missing
 }
 
 fn not_started(what: &str, error: &(dyn std::error::Error + 'static)) -> Failure {

@@ -67,6 +67,11 @@ fn gone(status: Option<ExitStatus>) -> String {
             "the worker was killed from outside, most likely because this machine ran out of memory".to_owned()
         }
         ExitStatus::Signal(libc::SIGABRT) => "the worker gave up, most likely because it was refused memory".to_owned(),
+        ExitStatus::Signal(libc::SIGSYS) => {
+            "the worker was killed for a system call that no guest makes: the module has found a way out of WebAssembly, and the wall \
+             behind it held; please report it"
+                .to_owned()
+        }
         ExitStatus::Signal(signal) => {
             format!("the worker crashed with signal {signal}: if it does so again, the module has found a defect; please report it")
         }

@@ -37,6 +37,9 @@ pub(crate) struct Given<'a> {
     pub(crate) begun: u64,
     pub(crate) compiled: File,
     pub(crate) streams: Streams,
+    /// Called when everything of ours is in place, right before the guest's first instruction. What it answers else than go on is how
+    /// the run ended.
+    pub(crate) before: &'a dyn Fn() -> Result<(), How>,
 }
 
 /// State of a store.

@@ -17,6 +17,7 @@ use super::worker::{Exited, Worker};
 use crate::lease::Deadline;
 use crate::order::{Birth, receive, send};
 use crate::role;
+use crate::walls::Raised;
 use crate::zygote::{ForkRequest, Opening};
 
 /// A zygote and its idle workers.
@@ -41,7 +42,7 @@ impl Crew {
     ///
     /// # Errors
     /// This executable cannot be started again: `role::enter` must be the first line of its `main`.
-    pub(super) fn start(idle: usize, lease: Option<&Deadline>) -> io::Result<Arc<Self>> {
+    pub(super) fn start(idle: usize, lease: Option<&Deadline>, raised: Raised) -> io::Result<Arc<Self>> {
         let lapses = lease.map_or(0, Deadline::lapses);
         let (requests, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
         let births = requests.as_fd().try_clone_to_owned()?;
@@ -66,7 +67,7 @@ impl Crew {
             told_gone.store(true, Ordering::SeqCst);
         })?;
         let watched: Vec<_> = lease.map(Deadline::memory).into_iter().collect();
-        send(&crew.requests, &Opening { is_leased: lease.is_some() }, &watched)?;
+        send(&crew.requests, &Opening { is_leased: lease.is_some(), raised }, &watched)?;
         for _ in 0..idle.max(1) {
             send(&crew.requests, &ForkRequest, &[])?;
         }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
+mod escape;
 mod fetch_http;
 mod fetch_ipfs;
 mod kill_all;
@@ -22,5 +23,6 @@ mod store;
 static ENTER: extern "C" fn() = enter;
 
 extern "C" fn enter() {
-    runner::role::enter();
+    runner::role::enter_playing(escape::play);
+    escape::play_in_the_open();
 }

@@ -8,6 +8,7 @@ use runner::fetch::FetchConfig;
 use runner::fetch::address::AddressPolicy;
 use runner::lease::Deadline;
 use runner::task::{Identity, LocalSources, Observer, Sink, Task};
+use runner::walls::Wall;
 use runner::{Config, GuestLimits, Runner};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -38,6 +39,10 @@ impl Place {
     }
 
     pub(crate) fn runner(&self, idle_workers: usize, lease: Option<Deadline>) -> Runner {
+        self.runner_that_may_lack(idle_workers, lease, Vec::new())
+    }
+
+    pub(crate) fn runner_that_may_lack(&self, idle_workers: usize, lease: Option<Deadline>, may_lack: Vec<Wall>) -> Runner {
         let addresses = AddressPolicy { allow_private: true, ..AddressPolicy::default() };
         Runner::start(Config {
             cache_directory: self.path("cache"),
@@ -46,6 +51,7 @@ impl Place {
             limits: GuestLimits::default(),
             idle_workers,
             lease,
+            may_lack,
         })
         .unwrap()
     }

@@ -67,6 +67,7 @@ pub(crate) fn machine(folder: &Path) -> anyhow::Result<Machine> {
         limits: GuestLimits::default(),
         idle_workers: 2,
         lease: Some(lease),
+        may_lack: Vec::new(),
     };
     let runner = runtime.block_on(async { Runner::start(config) }).context("failed to start the runner")?;
     Ok(Machine { runtime, runner, outputs: folder.join("outputs") })

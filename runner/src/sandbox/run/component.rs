@@ -40,7 +40,7 @@ pub(crate) fn component_linker(engine: &Engine) -> wasmtime::Result<Linker<Compo
 }
 
 pub(super) async fn run(given: Given<'_>, ledger: Ledger, tell: impl Fn(Event)) -> Ending {
-    let Given { host, order, begun, compiled, streams } = given;
+    let Given { host, order, begun, compiled, streams, before } = given;
     let prepared = load(&host.engine, &compiled).and_then(|component| Ok((component, context(order, streams)?.build())));
     let (component, wasi) = match prepared {
         Ok(prepared) => prepared,
@@ -53,6 +53,9 @@ pub(super) async fn run(given: Given<'_>, ledger: Ledger, tell: impl Fn(Event)) 
         Err(never_ran) => return *never_ran,
     };
     let mut watch = Watch { begun, instantiated: None };
+    if let Err(how) = before() {
+        return ending(how, &store, order, &watch);
+    }
     tell(Event::Started);
     let how = match Command::instantiate_async(&mut store, &component, &host.component).await {
         Ok(command) => {

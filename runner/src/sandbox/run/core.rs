@@ -28,7 +28,7 @@ pub(crate) fn core_linker(engine: &Engine) -> wasmtime::Result<Linker<CoreState>
 }
 
 pub(super) async fn run(given: Given<'_>, ledger: Ledger, tell: impl Fn(Event)) -> Ending {
-    let Given { host, order, begun, compiled, streams } = given;
+    let Given { host, order, begun, compiled, streams, before } = given;
     let prepared = load(&host.engine, compiled).and_then(|module| Ok((host.core.instantiate_pre(&module)?, context(order, streams)?)));
     let (pre, mut wasi) = match prepared {
         Ok(prepared) => prepared,
@@ -39,6 +39,9 @@ pub(super) async fn run(given: Given<'_>, ledger: Ledger, tell: impl Fn(Event)) 
         Err(never_ran) => return *never_ran,
     };
     let mut watch = Watch { begun, instantiated: None };
+    if let Err(how) = before() {
+        return ending(how, &store, order, &watch);
+    }
     tell(Event::Started);
     let how = match pre.instantiate_async(&mut store).await {
         Ok(instance) => {
