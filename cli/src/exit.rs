@@ -37,6 +37,7 @@ pub(crate) fn code(outcome: &Outcome) -> u8 {
         | Reason::ModuleUnsupported
         | Reason::ImportNotAllowed
         | Reason::CompileLimit
+        | Reason::ArchiveUnsafe
         | Reason::CidInvalid
         | Reason::CidMismatch
         | Reason::CarIncomplete
@@ -85,6 +86,8 @@ pub(crate) fn never_ran(reason: Reason, message: impl Into<String>, at: jiff::Ti
         stdout: StreamReport::default(),
         stderr: StreamReport::default(),
         results: Vec::new(),
+        config_maps: Vec::new(),
+        absent_inputs: Vec::new(),
         network_denied: Vec::new(),
         start_time: at,
         finish_time: at,

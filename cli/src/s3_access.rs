@@ -29,7 +29,7 @@ pub(crate) struct Error {
 pub(crate) fn needs_s3(what: &WhatToRun) -> bool {
     what.module.s3.is_some()
         || what.inputs.iter().any(|input| input.s3.is_some())
-        || what.outputs.iter().flatten().any(|output| !output.publish.is_empty())
+        || what.outputs.iter().flatten().flat_map(|output| &output.publish).any(|publish| publish.s3.is_some())
 }
 
 /// Flags outrank variables, variables outrank the profile.
@@ -53,6 +53,8 @@ pub(crate) async fn s3_access(flags: &RunArgs, environment: &Environment) -> Res
             .map(ToString::to_string)
             .or(of_environment)
             .or_else(|| shared.endpoint_url().map(str::to_owned)),
+        signs_everywhere: true,
+        ..S3Access::default()
     })
 }
 

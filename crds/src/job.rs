@@ -12,11 +12,12 @@ use serde_json::Value;
 use crate::digest::Digest;
 use crate::resources::{Resources, WasmLimits};
 use crate::rules;
-use crate::source::{ConfigMapSource, HttpSource, IpfsSource, S3Source, Source};
+use crate::secret::SecretRef;
+use crate::source::{ConfigMapSource, HttpSource, IpfsSource, OciSource, S3Source, Source};
 use crate::status::WasmJobStatus;
 
-pub use crate::input::{Input, Stdin, StdinInput, ValueFrom};
-pub use crate::output::{Output, Publish, S3Publish};
+pub use crate::input::{Input, Stdin, StdinInput, Unpack, ValueFrom};
+pub use crate::output::{ConfigMapPublish, Encoding, IpfsPublish, Layout, Output, Place, Publish, S3Publish};
 
 /// What to run and how. Only module is required.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -153,7 +154,7 @@ pub struct WhatToRun {
     #[schemars(length(max = 256))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub env: Vec<EnvVar>,
-    /// Environment variables from the keys of ConfigMaps, in this order; env comes after them and wins. Only in a cluster.
+    /// Environment variables from the keys of ConfigMaps and Secrets, in this order; env comes after them and wins. Only in a cluster.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub env_from: Vec<EnvFrom>,
@@ -185,7 +186,7 @@ pub struct WhatToRun {
     pub timeout_seconds: Option<i64>,
 }
 
-/// A WebAssembly module or component. Exactly one of http, s3, ipfs, configMap and inline is set.
+/// A WebAssembly module or component. Exactly one of http, s3, ipfs, oci, configMap and inline is set.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, KubeSchema)]
 #[x_kube(validation = rules::exactly_one_source())]
 #[x_kube(validation = Rule::new("!has(self.s3) || !has(self.s3.prefix)")
@@ -203,6 +204,10 @@ pub struct ModuleSource {
     /// A module that is a file in IPFS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ipfs: Option<IpfsSource>,
+    /// A module in an OCI registry: an artifact or image with exactly one layer of type application/wasm (or another +wasm type), as wkg
+    /// and oras push them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oci: Option<OciSource>,
     /// A module that is a key of a ConfigMap, in binaryData or data. Only in a cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_map: Option<ConfigMapSource>,
@@ -217,8 +222,9 @@ pub struct ModuleSource {
     pub digest: Option<Digest>,
 }
 
-/// Environment variables from an object.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, KubeSchema)]
+/// Environment variables from an object. Exactly one of configMapRef and secretRef is set.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, KubeSchema)]
+#[x_kube(validation = ("has(self.configMapRef) != has(self.secretRef)", "must have exactly one of configMapRef and secretRef"))]
 #[serde(rename_all = "camelCase")]
 pub struct EnvFrom {
     /// Put before each key. Default: nothing.
@@ -227,7 +233,11 @@ pub struct EnvFrom {
     #[x_kube(validation = rules::env_prefix())]
     pub prefix: String,
     /// A ConfigMap in the job's namespace: each key in its data becomes a variable.
-    pub config_map_ref: ConfigMapRef,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map_ref: Option<ConfigMapRef>,
+    /// A Secret in the job's namespace: each of its keys becomes a variable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretRef>,
 }
 
 /// A ConfigMap.
@@ -257,7 +267,7 @@ pub struct EnvVar {
     #[schemars(length(max = 32_768))]
     #[x_kube(validation = rules::no_nul())]
     pub value: String,
-    /// The text of a ConfigMap's key, in place of value. Only in a cluster.
+    /// The text of a key of a ConfigMap or Secret, in place of value. Only in a cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value_from: Option<ValueFrom>,
 }
@@ -267,7 +277,14 @@ pub struct EnvVar {
 impl ModuleSource {
     /// The one source that is set.
     pub fn source(&self) -> Option<Source<'_>> {
-        Source::exactly_one(self.http.as_ref(), self.s3.as_ref(), self.ipfs.as_ref(), self.config_map.as_ref(), self.inline.as_deref())
+        Source::exactly_one(
+            self.http.as_ref(),
+            self.s3.as_ref(),
+            self.ipfs.as_ref(),
+            self.oci.as_ref(),
+            self.config_map.as_ref(),
+            self.inline.as_deref(),
+        )
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod line;
 mod micro;
+mod sealed;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,12 +17,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::reason::Reason;
-use crate::report::{Durations, ModuleReport, NetworkDenied, Outcome, Report, ResultReport, StreamReport, Usage};
+use crate::report::{ConfigMapFiles, Durations, ModuleReport, NetworkDenied, Outcome, Report, StreamReport, Usage};
 use crate::resources::Quantity;
 use crate::status::{self, LISTED, MESSAGE_BYTES, ModuleStatus, NetworkDeniedStatus, OutputStatus, ResultStatus};
 use crate::{condition, rules, text};
 
 pub use self::line::{CANCEL, Line, REPORT_CHARACTERS, cancelled};
+pub use self::sealed::{MOST_SEALED_BYTES, SEALING_INFO, Sealed, key_id, sealed_key, sealing_context};
 
 /// Most entries and reports of one node; slots are fewer.
 pub const MOST_ENTRIES: usize = 256;
@@ -76,6 +78,10 @@ pub struct WasmNodeSpec {
     #[serde(default, with = "line")]
     #[schemars(schema_with = "assignments_schema")]
     pub assignments: BTreeMap<String, Assignment>,
+    /// What its runs need of Secrets, by job UID and run, sealed to the node's public key.
+    #[serde(default, with = "line")]
+    #[schemars(schema_with = "sealed_schema")]
+    pub sealed: BTreeMap<String, Sealed>,
 }
 
 /// One attempt of one job on this node.
@@ -129,6 +135,10 @@ pub struct WasmNodeStatus {
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub sequence: i64,
+    /// The agent's key (X25519, in base64), made when it starts: what its runs need of Secrets is sealed to it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 64))]
+    pub public_key: String,
     /// Attempts that are running, as of the newest write.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running: Option<i32>,
@@ -221,6 +231,12 @@ pub struct EndedReport {
     /// The outputs that hold files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub results: Vec<ResultStatus>,
+    /// Files for ConfigMaps, bounded by what the runner lets through.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub config_maps: Vec<ConfigMapFiles>,
+    /// Optional inputs that were not there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absent_inputs: Vec<String>,
     /// Refused network calls.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub network_denied: Vec<NetworkDeniedStatus>,
@@ -244,7 +260,9 @@ impl EndedReport {
             finish_time: Time(report.finish_time),
             output: ran.then(|| status::output(report)),
             module: report.module.as_ref().map(ModuleStatus::of),
-            results: report.results.iter().take(LISTED).map(status::result).collect(),
+            results: status::results(report, None),
+            config_maps: report.config_maps.clone(),
+            absent_inputs: status::absent_inputs(report),
             network_denied: report.network_denied.iter().take(LISTED).map(status::network_denied).collect(),
             durations: report.durations,
             usage: report.usage,
@@ -260,6 +278,8 @@ impl EndedReport {
             output: None,
             module: None,
             results: Vec::new(),
+            config_maps: Vec::new(),
+            absent_inputs: Vec::new(),
             network_denied: Vec::new(),
             durations: Durations::default(),
             usage: Usage::default(),
@@ -299,7 +319,9 @@ impl EndedReport {
             }),
             stdout: stream(&output.stdout_tail),
             stderr: stream(&output.stderr_tail),
-            results: self.results.iter().map(published).collect(),
+            results: self.results.iter().map(ResultStatus::report).collect(),
+            config_maps: self.config_maps.clone(),
+            absent_inputs: self.absent_inputs.clone(),
             network_denied: self
                 .network_denied
                 .iter()
@@ -310,16 +332,6 @@ impl EndedReport {
             durations: self.durations,
             usage: self.usage,
         }
-    }
-}
-
-fn published(result: &ResultStatus) -> ResultReport {
-    ResultReport {
-        name: result.name.clone(),
-        uri: result.uri.clone(),
-        size_bytes: unsigned(result.size_bytes),
-        files: unsigned(result.files),
-        digest: result.digest,
     }
 }
 
@@ -352,7 +364,15 @@ fn assignments_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
 fn reports_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     map_schema(
         line::REPORT_CHARACTERS,
-        "What it says of the entries in spec, by id. Each is a line of JSON: the entry's fence, stage (Running, once it outlived a second; Ended), startTime, and how it ended: reason, message, finishTime, output, module, results, networkDenied, durations, usage. A report stays until its entry is gone.",
+        "What it says of the entries in spec, by id. Each is a line of JSON: the entry's fence, stage (Running, once it outlived a second; Ended), startTime, and how it ended: reason, message, finishTime, output, module, results, configMaps, networkDenied, durations, usage. A report stays until its entry is gone.",
+        &[rules::short_keys(KEY_CHARACTERS)],
+    )
+}
+
+fn sealed_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    map_schema(
+        sealed::SEALED_CHARACTERS,
+        "What its runs need of Secrets, by job UID and run: nobody but the node's agent can open it. Each is a line of JSON: keyId (of the public key in status) and value (HPKE, RFC 9180, in base64; bound to this node, job and run). Written with the first assignment that needs it, replaced when the key changes, gone with the last.",
         &[rules::short_keys(KEY_CHARACTERS)],
     )
 }

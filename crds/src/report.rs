@@ -1,10 +1,16 @@
 //! What a runner says of one attempt: how it ended, what it left, what it took. The caller turns it into status.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::reason::Reason;
+use crate::text;
+
+/// Bytes that are base64 in JSON.
+pub use k8s_openapi::ByteString;
 
 /// One attempt, ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,8 +21,13 @@ pub struct Report {
     pub module: Option<ModuleReport>,
     pub stdout: StreamReport,
     pub stderr: StreamReport,
-    /// One for each output that holds at least one file, in the spec's order.
+    /// One for each output that holds at least one file or was published, in the spec's order.
     pub results: Vec<ResultReport>,
+    /// Files for ConfigMaps, of those outputs that become some.
+    pub config_maps: Vec<ConfigMapFiles>,
+    /// Names of the optional inputs whose source had nothing there, in the spec's order.
+    #[serde(default)]
+    pub absent_inputs: Vec<String>,
     /// Attempts of the guest to reach the network: the call's name and how often, by name.
     pub network_denied: Vec<NetworkDenied>,
     pub start_time: jiff::Timestamp,
@@ -64,7 +75,7 @@ pub struct StreamReport {
     pub truncated: bool,
 }
 
-/// One output with files in it.
+/// One output with files in it, or published.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ResultReport {
@@ -72,10 +83,64 @@ pub struct ResultReport {
     pub name: String,
     /// Where it was published (`s3://bucket/prefix/`), or absent where it is only kept.
     pub uri: Option<String>,
+    /// The other places where it was published.
+    pub more_uris: Vec<String>,
     pub size_bytes: u64,
     pub files: u64,
-    /// Of the manifest: the canonical list of its files with their sizes and digests.
+    /// Of the manifest: the canonical list of its files, and of what was published beside them, with their sizes and digests.
     pub digest: Digest,
+}
+
+/// One output's files for the ConfigMaps that the operator makes of it. They travel in the report, and are few and small.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigMapFiles {
+    /// The output's name.
+    pub output: String,
+    /// By key.
+    pub files: BTreeMap<String, ByteString>,
+}
+
+/// Why no ConfigMap can be made of some files.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoConfigMap {
+    #[error(
+        "{bytes} bytes, names, stdout, stderr and exitCode included, are more than the {CONFIG_MAP_BYTES} of a ConfigMap: write less, or publish to s3"
+    )]
+    TooLarge { bytes: usize },
+    #[error("{keys} files, stdout, stderr and exitCode included, are more than the {CONFIG_MAP_KEYS} of a ConfigMap: write fewer, or publish to s3")]
+    TooMany { keys: usize },
+    #[error("{key:?} is no key of a ConfigMap: write files at the top, named with letters, digits, -, _ and ., or publish to s3")]
+    Key { key: String },
+}
+
+/// Most bytes of a ConfigMap's keys and values together, and most keys.
+pub const CONFIG_MAP_BYTES: usize = 16 << 10;
+pub const CONFIG_MAP_KEYS: usize = 64;
+
+// === impl ConfigMapFiles ===
+
+impl ConfigMapFiles {
+    pub fn bytes(&self) -> usize {
+        self.files.iter().map(|(key, value)| key.len() + value.0.len()).sum()
+    }
+
+    /// # Errors
+    /// The API server would not take them, or they are more than may be made of a result.
+    pub fn check(&self) -> Result<(), NoConfigMap> {
+        let fits = |key: &str| {
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+            (1..=253).contains(&key.len()) && key.chars().all(plain) && key != "." && !key.starts_with("..")
+        };
+        if let Some(key) = self.files.keys().find(|key| !fits(key)) {
+            return Err(NoConfigMap::Key { key: text::head(key, 253) });
+        }
+        match (self.files.len(), self.bytes()) {
+            (keys, _) if keys > CONFIG_MAP_KEYS => Err(NoConfigMap::TooMany { keys }),
+            (_, bytes) if bytes > CONFIG_MAP_BYTES => Err(NoConfigMap::TooLarge { bytes }),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A network call of the guest that was refused.

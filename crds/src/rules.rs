@@ -124,6 +124,14 @@ pub(crate) fn key_prefix() -> Rule {
     rule(r"!self.matches('[\\x00-\\x1f\\x7f]')", "must hold no control characters: write the prefix as the store lists it")
 }
 
+/// Which paths below a prefix are meant; the runner reads it.
+pub(crate) fn glob() -> Rule {
+    rule(
+        r"size(self) > 0 && !self.startsWith('/') && !self.matches('[\\x00-\\x1f\\x7f]')",
+        "must hold at least one character, no / at the start and no control characters, such as **/*.csv: it is compared with what follows the prefix",
+    )
+}
+
 /// A prefix of keys to write. Visible ASCII, so that the key is the same in a URL, a shell and a status.
 pub(crate) fn publish_prefix() -> Rule {
     rule(
@@ -135,8 +143,24 @@ pub(crate) fn publish_prefix() -> Rule {
 /// Only the placeholders that exist.
 pub(crate) fn publish_placeholders() -> Rule {
     rule(
-        "!self.replace('{namespace}', '').replace('{job}', '').matches('[{}]')",
-        "holds an unknown placeholder: only {namespace} and {job} are replaced",
+        "!self.replace('{namespace}', '').replace('{job}', '').replace('{run}', '').replace('{index}', '').replace('{attempt}', '').matches('[{}]')",
+        "holds an unknown placeholder: only {namespace}, {job}, {run}, {index} and {attempt} are replaced",
+    )
+}
+
+/// Exactly one place for an output's files.
+pub(crate) fn exactly_one_place() -> Rule {
+    rule(
+        "[has(self.s3), has(self.ipfs), has(self.configMap)].filter(set, set).size() == 1",
+        "must have exactly one place: set one of s3, ipfs (ipfs: {}) and configMap",
+    )
+}
+
+/// Name of a ConfigMap that is made, with placeholders.
+pub(crate) fn config_map_to_be() -> Rule {
+    rule(
+        "self.replace('{job}', 'a').replace('{run}', '1').replace('{index}', '0').matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",
+        "must be the name of the ConfigMap to make: lower-case letters, digits, - and ., such as {job}-result; only {job}, {run} and {index} are replaced",
     )
 }
 
@@ -145,6 +169,14 @@ pub(crate) fn cid() -> Rule {
     rule(
         "self.matches('^[A-Za-z0-9+=_-]{8,256}$')",
         "must be the bare CID, version 0 (Qm…) or 1 (bafy…): no ipfs:// and no /ipfs/; what follows it goes into path",
+    )
+}
+
+/// What a container's image is called; digests are SHA-256.
+pub(crate) fn image() -> Rule {
+    rule(
+        "self.matches('^([A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?$')",
+        "must be the name of an image without oci:// before it, such as ghcr.io/team/prog:1.2 or ghcr.io/team/prog@sha256: and 64 hex digits",
     )
 }
 
@@ -159,6 +191,11 @@ pub(crate) fn object_name() -> Rule {
 /// A key of a ConfigMap; it becomes a file's name.
 pub(crate) fn config_map_key() -> Rule {
     rule("self.matches('^[-._a-zA-Z0-9]+$') && self != '.' && self != '..'", "must be a key of the ConfigMap: letters, digits, -, _ and .")
+}
+
+/// A key of a Secret; it becomes a file's name.
+pub(crate) fn data_key() -> Rule {
+    rule("self.matches('^[-._a-zA-Z0-9]+$') && self != '.' && self != '..'", "must be a key of the Secret: letters, digits, -, _ and .")
 }
 
 /// The node's counters (P4): a former leader's late write finds both higher.
@@ -239,8 +276,16 @@ pub(crate) fn cpu() -> Rule {
 /// Exactly one source, in a struct with the fields of [`crate::source::Source`].
 pub(crate) fn exactly_one_source() -> Rule {
     rule(
-        "[has(self.http), has(self.s3), has(self.ipfs), has(self.configMap), has(self.inline)].filter(set, set).size() == 1",
-        "must have exactly one source: set one of http, s3, ipfs, configMap and inline",
+        "[has(self.http), has(self.s3), has(self.ipfs), has(self.oci), has(self.configMap), has(self.inline)].filter(set, set).size() == 1",
+        "must have exactly one source: set one of http, s3, ipfs, oci, configMap and inline",
+    )
+}
+
+/// As [`exactly_one_source`], in a struct that may have a Secret for one.
+pub(crate) fn exactly_one_input_source() -> Rule {
+    rule(
+        "[has(self.http), has(self.s3), has(self.ipfs), has(self.oci), has(self.configMap), has(self.secret), has(self.inline)].filter(set, set).size() == 1",
+        "must have exactly one source: set one of http, s3, ipfs, oci, configMap, secret and inline",
     )
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Bounded whatever a guest prints: at most 64 KiB as JSON. Conditions are [`crate::condition`]'s.
 
+mod results;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
@@ -11,8 +13,11 @@ use serde::{Deserialize, Serialize};
 use crate::condition::{self, RunState};
 use crate::digest::Digest;
 use crate::reason::Reason;
-use crate::report::{Durations, ModuleKind, ModuleReport, NetworkDenied, Report, ResultReport, StreamReport, Usage};
+use crate::report::{Durations, ModuleKind, ModuleReport, NetworkDenied, Report, StreamReport, Usage};
 use crate::{rules, text};
+
+pub use self::results::ResultStatus;
+pub(crate) use self::results::results;
 
 /// How the job stands. Written by the operator, or by `wasmjob run`, never by users.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, KubeSchema)]
@@ -79,7 +84,7 @@ pub struct WasmJobStatus {
     /// What the guest returned and printed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<OutputStatus>,
-    /// The outputs that hold files, and where they are.
+    /// The outputs that hold files or were published, and where they are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
@@ -88,6 +93,10 @@ pub struct WasmJobStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub attempts: Vec<AttemptStatus>,
+    /// Optional inputs whose source had nothing there: the guest saw an empty directory.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(max = 63)))]
+    pub absent_inputs: Vec<String>,
     /// Calls by which the guest tried to reach the network. They were refused; guests have no network.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
@@ -145,25 +154,6 @@ pub struct OutputStatus {
     pub stderr_tail: String,
     /// It printed more than the two tails show.
     pub truncated: bool,
-}
-
-/// An output that holds files.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ResultStatus {
-    /// Name of the output.
-    #[schemars(length(max = 63))]
-    pub name: String,
-    /// Where its files were published, such as s3://bucket/prefix/. Absent where they are only kept.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1200))]
-    pub uri: Option<String>,
-    /// Bytes of its files together.
-    pub size_bytes: i64,
-    /// How many files.
-    pub files: i64,
-    /// SHA-256 of its manifest, the list of its files with their sizes and digests: equal digests, equal files.
-    pub digest: Digest,
 }
 
 /// One attempt that ended.
@@ -226,6 +216,8 @@ const TAIL_BYTES: usize = 4096;
 pub(crate) const MESSAGE_BYTES: usize = 1024;
 /// As many results and refused calls as a status lists; a spec has no more outputs.
 pub(crate) const LISTED: usize = 16;
+/// Most inputs of a spec.
+const INPUTS: usize = 32;
 
 // === impl WasmJobStatus ===
 
@@ -259,12 +251,12 @@ impl WasmJobStatus {
             RunState::Running { since, .. } => Self { start_time: Some(Time(started.unwrap_or(since))), active: Some(1), ..unfinished },
             RunState::Ended(report) => {
                 let ended = unfinished.over(report.outcome.reason, started.or(Some(report.start_time)), report.finish_time);
-                Self { attempts: attempts(report), ..ended.showing(report) }
+                Self { attempts: attempts(report), ..ended.showing(report, run.node_name) }
             }
             RunState::Stopped { reason, since, at, last, .. } => {
                 let stopped = unfinished.over(reason, started.or(since).or(last.map(|report| report.start_time)), at);
                 match last {
-                    Some(report) => Self { attempts: attempts(report), ..stopped.showing(report) },
+                    Some(report) => Self { attempts: attempts(report), ..stopped.showing(report, run.node_name) },
                     None => Self { attempts: before.map(|status| status.attempts.clone()).unwrap_or_default(), ..stopped },
                 }
             }
@@ -287,7 +279,10 @@ impl WasmJobStatus {
         self.output = exit_code.map(|code| OutputStatus { exit_code: Some(code), truncated: true, ..OutputStatus::default() });
         self.attempts.truncate(1);
         self.attempts.iter_mut().for_each(|attempt| attempt.message.clear());
-        self.results.iter_mut().for_each(|result| result.uri = None);
+        for result in &mut self.results {
+            result.uri = None;
+            result.more_uris.clear();
+        }
         self.network_denied.clear();
         self
     }
@@ -311,12 +306,13 @@ impl WasmJobStatus {
         }
     }
 
-    /// With what the attempt left.
-    fn showing(self, report: &Report) -> Self {
+    /// With what the attempt left on its node.
+    fn showing(self, report: &Report, node_name: Option<&str>) -> Self {
         Self {
             module: report.module.as_ref().map(ModuleStatus::of),
             output: Some(output(report)),
-            results: report.results.iter().take(LISTED).map(result).collect(),
+            results: results(report, node_name),
+            absent_inputs: absent_inputs(report),
             network_denied: report.network_denied.iter().take(LISTED).map(network_denied).collect(),
             ..self
         }
@@ -342,16 +338,6 @@ fn tail(stream: &StreamReport) -> (String, bool) {
     (tail, cut || stream.truncated || stream.bytes > TAIL_BYTES as u64)
 }
 
-pub(crate) fn result(result: &ResultReport) -> ResultStatus {
-    ResultStatus {
-        name: text::head(&result.name, 63),
-        uri: result.uri.as_deref().map(|uri| text::head(uri, 1200)),
-        size_bytes: signed(result.size_bytes),
-        files: signed(result.files),
-        digest: result.digest,
-    }
-}
-
 fn attempt(report: &Report, run: &Run<'_>) -> AttemptStatus {
     AttemptStatus {
         attempt: run.attempt,
@@ -364,6 +350,12 @@ fn attempt(report: &Report, run: &Run<'_>) -> AttemptStatus {
         durations: report.durations,
         usage: report.usage,
     }
+}
+
+/// As many names as a spec has inputs; what is no input's name is nobody's.
+pub(crate) fn absent_inputs(report: &Report) -> Vec<String> {
+    let is_name = |name: &&String| name.len() <= 63 && name.bytes().all(|c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+    report.absent_inputs.iter().filter(is_name).take(INPUTS).cloned().collect()
 }
 
 pub(crate) fn network_denied(denied: &NetworkDenied) -> NetworkDeniedStatus {

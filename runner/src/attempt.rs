@@ -10,18 +10,19 @@ use std::time::{Duration, Instant};
 
 use crds::job::WhatToRun;
 use crds::reason::Reason;
-use crds::report::{Durations, ModuleReport, Outcome, Report, ResultReport, StreamReport, Usage};
+use crds::report::{Durations, ModuleReport, Outcome, Report, StreamReport, Usage};
 use jiff::Timestamp;
 use tempfile::TempDir;
 
 use crate::execute::{Executed, Execution, execute};
 use crate::failure::Failure;
-use crate::fetch::s3::S3;
 use crate::fetch::{Fetcher, Tree};
 use crate::mounts::{self, OutputDirectory};
 use crate::order::{Order, OrderLimits, Preopen};
 use crate::prepare::Prepared;
 use crate::publish;
+use crate::publish::beside::Beside;
+use crate::publish::outputs::{Published, Publishing};
 use crate::runner::Runner;
 use crate::sandbox::engine::DEFAULT_STACK_BYTES;
 use crate::store::Blob;
@@ -33,6 +34,7 @@ struct Ledger {
     start_time: Timestamp,
     durations: Durations,
     module: Option<ModuleReport>,
+    absent_inputs: Vec<String>,
 }
 
 /// Everything the guest needs, on this machine.
@@ -44,7 +46,7 @@ struct Arrived {
 
 /// Carries the task out.
 pub(crate) async fn run(runner: &Runner, mut task: Task) -> Report {
-    let mut ledger = Ledger { start_time: now(), durations: Durations::default(), module: None };
+    let mut ledger = Ledger { start_time: now(), durations: Durations::default(), module: None, absent_inputs: Vec::new() };
     let observer = task.observer.clone();
     let standing = runner.workers().standing();
     let line = line(runner, &standing, &mut task, &mut ledger);
@@ -79,12 +81,15 @@ async fn line(runner: &Runner, standing: &Standing, task: &mut Task, ledger: &mu
         Some(access) => runner.fetcher().with_s3(access),
         None => runner.fetcher().clone(),
     };
+    let outputs = output_directories(runner, task)?;
+    publish::outputs::check(&fetcher, &outputs)?;
     let arrived = arrive(runner, &fetcher, task, ledger).await?;
 
     let (_work, inputs) = input_directories(runner, task, &arrived.trees)?;
-    let outputs = output_directories(runner, task)?;
     let order = order(runner, task, &arrived, inputs, &outputs)?;
     let stdin = stdin(task, &arrived.trees)?;
+    let beside = publish::outputs::wanted(&outputs).then(|| Beside::open(runner.work_directory())).transpose()?;
+    let (beside, spools) = beside.unzip();
 
     task.observer.enter(Stage::Running);
     let executed = execute(
@@ -96,6 +101,7 @@ async fn line(runner: &Runner, standing: &Standing, task: &mut Task, ledger: &mu
             stdin,
             stdout: std::mem::replace(&mut task.stdout, crate::task::Sink::Tail),
             stderr: std::mem::replace(&mut task.stderr, crate::task::Sink::Tail),
+            spools,
             stream_bytes: runner.limits().stream_bytes,
             timeout: timeout(&task.what, runner.limits().timeout),
             outputs: &outputs,
@@ -109,15 +115,39 @@ async fn line(runner: &Runner, standing: &Standing, task: &mut Task, ledger: &mu
 
     task.observer.enter(Stage::Publishing);
     let begun = Instant::now();
-    let published = publish_or_discard(fetcher.s3(), task, &executed, &outputs).await;
+    let published = publish_or_discard((runner, &fetcher), task, &executed, &outputs, beside).await;
     ledger.durations.publish_milliseconds = signed(begun.elapsed().as_millis());
     Ok(ledger.ended(executed, published))
 }
 
 /// Publishes what a guest left that came to an end of its own. Of an output that is refused nothing is left.
-async fn publish_or_discard(s3: &S3, task: &Task, executed: &Executed, outputs: &[OutputDirectory]) -> Result<Vec<ResultReport>, Failure> {
-    let published =
-        if executed.outcome.exit_code.is_some() { publish::outputs::publish(s3, &task.identity, outputs).await } else { Ok(Vec::new()) };
+async fn publish_or_discard(
+    (runner, fetcher): (&Runner, &Fetcher),
+    task: &Task,
+    executed: &Executed,
+    outputs: &[OutputDirectory],
+    beside: Option<Beside>,
+) -> Result<Published, Failure> {
+    let publish = async |exit_code| {
+        let streams = [&executed.stdout, &executed.stderr];
+        let beside = match &beside {
+            Some(beside) => Some(beside.collected(streams, runner.limits().stream_bytes, exit_code).await?),
+            None => None,
+        };
+        let publishing = Publishing {
+            fetcher,
+            identity: &task.identity,
+            outputs,
+            beside: beside.as_ref(),
+            succeeded: executed.outcome.reason == Reason::Completed,
+            work: runner.work_directory(),
+        };
+        publish::outputs::publish(&publishing).await
+    };
+    let published = match executed.outcome.exit_code {
+        Some(exit_code) => publish(exit_code).await,
+        None => Ok(Published::default()),
+    };
     let refused = published.as_ref().is_err_and(|failure| matches!(failure.reason, Reason::OutputUnsafe | Reason::OutputTooLarge));
     if refused || executed.outcome.exit_code.is_none() {
         publish::outputs::discard(outputs).await;
@@ -136,12 +166,13 @@ async fn arrive(runner: &Runner, fetcher: &Fetcher, task: &Task, ledger: &mut Le
         Ok::<_, Failure>((module, prepared, here, begun.elapsed().saturating_sub(here)))
     };
     let inputs = async {
-        let trees = sources::inputs(fetcher, task).await?;
-        Ok::<_, Failure>((trees, begun.elapsed()))
+        let (trees, absent) = sources::inputs(fetcher, task).await?;
+        Ok::<_, Failure>((trees, absent, begun.elapsed()))
     };
-    let ((module, prepared, module_fetched, compiled), (trees, inputs_fetched)) = tokio::try_join!(module, inputs)?;
+    let ((module, prepared, module_fetched, compiled), (trees, absent, inputs_fetched)) = tokio::try_join!(module, inputs)?;
     ledger.durations.fetch_milliseconds = signed(module_fetched.max(inputs_fetched).as_millis());
     ledger.durations.compile_milliseconds = signed(compiled.as_millis());
+    ledger.absent_inputs = absent;
     ledger.module = Some(ModuleReport { digest: module.digest(), size_bytes: module.size_bytes(), kind: prepared.kind });
     Ok(Arrived { module, prepared, trees })
 }
@@ -155,7 +186,7 @@ fn input_directories(runner: &Runner, task: &Task, trees: &[Tree]) -> Result<(Op
         .prefix(&format!("{}-", std::process::id()))
         .tempdir_in(runner.work_directory())
         .map_err(|error| Failure::new(Reason::WorkerKilled, format!("failed to make a working directory: {error}")))?;
-    let preopens = mounts::inputs(work.path(), &task.what, trees)?;
+    let preopens = mounts::inputs(work.path(), &task.what, trees, &task.given)?;
     Ok((Some(work), preopens))
 }
 
@@ -174,7 +205,7 @@ fn order(
         kind: arrived.prepared.kind,
         entrypoint: what.entrypoint.clone(),
         args: std::iter::once(sources::module_name(task)).chain(what.args.iter().cloned()).collect(),
-        env: place::environment(&task.identity, what),
+        env: place::environment(&task.identity, what, &task.given),
         preopens,
         limits: OrderLimits {
             memory_bytes: place::memory_limit(what, runner.limits().memory_bytes)?,
@@ -202,7 +233,7 @@ fn output_directories(runner: &Runner, task: &Task) -> Result<Vec<OutputDirector
 fn stdin(task: &mut Task, trees: &[Tree]) -> Result<File, Failure> {
     match task.stdin.take() {
         Some(file) => Ok(file),
-        None => sources::stdin(&task.what, trees),
+        None => sources::stdin(task, trees),
     }
 }
 
@@ -232,6 +263,8 @@ impl Ledger {
             stdout: StreamReport::default(),
             stderr: StreamReport::default(),
             results: Vec::new(),
+            config_maps: Vec::new(),
+            absent_inputs: self.absent_inputs,
             network_denied: Vec::new(),
             start_time: self.start_time,
             finish_time: now(),
@@ -241,17 +274,17 @@ impl Ledger {
     }
 
     /// The report of a guest that ran. What became of its outputs decides only where the guest itself succeeded.
-    fn ended(&self, executed: Executed, published: Result<Vec<ResultReport>, Failure>) -> Report {
+    fn ended(&self, executed: Executed, published: Result<Published, Failure>) -> Report {
         let mut outcome = executed.outcome;
-        let results = match published {
-            Ok(results) => results,
+        let published = match published {
+            Ok(published) => published,
             Err(failure) if outcome.reason == Reason::Completed => {
                 outcome = Outcome { reason: failure.reason, message: failure.message, ..outcome };
-                Vec::new()
+                Published::default()
             }
             Err(failure) => {
                 outcome.message = format!("{}; its outputs: {failure}", outcome.message);
-                Vec::new()
+                Published::default()
             }
         };
         Report {
@@ -259,7 +292,9 @@ impl Ledger {
             module: self.module,
             stdout: executed.stdout,
             stderr: executed.stderr,
-            results,
+            results: published.results,
+            config_maps: published.config_maps,
+            absent_inputs: self.absent_inputs.clone(),
             network_denied: executed.network_denied,
             start_time: self.start_time,
             finish_time: now(),

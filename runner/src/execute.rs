@@ -34,6 +34,8 @@ pub(crate) struct Execution<'a> {
     pub(crate) stdin: File,
     pub(crate) stdout: Sink,
     pub(crate) stderr: Sink,
+    /// Files that get all of stdout and stderr besides, where they are published.
+    pub(crate) spools: Option<[File; 2]>,
     /// Bytes of each of the two streams that are passed on.
     pub(crate) stream_bytes: u64,
     pub(crate) timeout: Option<Duration>,
@@ -85,8 +87,9 @@ pub(crate) async fn execute(workers: &Workers, execution: Execution<'_>) -> Resu
     let (stdout, stderr) = (Pipe::open().map_err(|error| failed(&error))?, Pipe::open().map_err(|error| failed(&error))?);
     let descriptors = [execution.prepared.compiled.as_fd(), execution.stdin.as_fd(), stdout.guest.as_fd(), stderr.guest.as_fd()];
     let (mut working, refill) = workers.begin(execution.standing, execution.order, begun, descriptors).await?;
-    let stdout = stdout.copy(execution.stdout, execution.stream_bytes).map_err(|error| failed(&error))?;
-    let stderr = stderr.copy(execution.stderr, execution.stream_bytes).map_err(|error| failed(&error))?;
+    let (out, err) = execution.spools.map_or((None, None), |[out, err]| (Some(out), Some(err)));
+    let stdout = stdout.copy(execution.stdout, out, execution.stream_bytes).map_err(|error| failed(&error))?;
+    let stderr = stderr.copy(execution.stderr, err, execution.stream_bytes).map_err(|error| failed(&error))?;
 
     let mut told = Told { refill: Some(refill), ..Told::default() };
     let mut stop = watch(&mut working, execution.timeout, execution.outputs, execution.observer, &mut told).await;

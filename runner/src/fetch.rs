@@ -3,10 +3,12 @@
 //! Trusts nothing that a server says of itself; runs nothing.
 
 pub mod address;
+mod archive;
 pub(crate) mod body;
 mod http;
 mod inline;
 pub mod ipfs;
+mod oci;
 pub mod path;
 pub(crate) mod retry;
 pub mod s3;
@@ -18,6 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crds::digest::Digest;
+use crds::job::Unpack;
 use crds::reason::Reason;
 use crds::source::Source;
 use futures_util::FutureExt as _;
@@ -25,6 +28,7 @@ use futures_util::FutureExt as _;
 use self::address::AddressPolicy;
 use self::http::Http;
 use self::ipfs::{Ipfs, IpfsAccess};
+use self::oci::Oci;
 use self::s3::{S3, S3Access};
 pub use self::tree::{Tree, TreeError, TreeFile};
 use crate::failure::Failure;
@@ -118,6 +122,11 @@ impl Fetcher {
         &self.s3
     }
 
+    /// For servers that were configured, wherever they are.
+    pub(crate) fn trusted_client(&self) -> Result<&reqwest::Client, Failure> {
+        self.shared.ipfs.trusted_client()
+    }
+
     pub fn config(&self) -> &FetchConfig {
         &self.shared.config
     }
@@ -154,6 +163,7 @@ impl Fetcher {
                 let shared = &self.shared;
                 self.in_time(shared.ipfs.tree((&shared.store, &shared.http), ipfs, (fallback_name, expected), progress).boxed()).await
             }
+            Source::Oci(oci) => self.in_time(self.oci().tree(oci, (fallback_name, expected), progress).boxed()).await,
             Source::ConfigMap(_) => Err(in_clusters_only("configMap", FILE_OR_INLINE)),
             Source::Http(_) | Source::S3(_) | Source::Inline(_) => {
                 let want = Want { expected, max_bytes: self.shared.config.limits.input_bytes };
@@ -161,6 +171,12 @@ impl Fetcher {
                 Ok(Tree::of_one(fetched.name.unwrap_or_else(|| fallback_name.to_owned()), fetched.blob))
             }
         }
+    }
+
+    /// What the archive holds that `tree` is, which must be a single file.
+    pub async fn unpack(&self, tree: &Tree, unpack: Unpack) -> Result<Tree, Failure> {
+        let shared = &self.shared;
+        self.in_time(archive::of_tree(&shared.store, tree, unpack, &shared.config.limits).boxed()).await
     }
 
     /// One file from the store or its source; `named` when its name matters too.
@@ -187,8 +203,14 @@ impl Fetcher {
             Source::S3(s3) => self.s3.file(&shared.store, s3, want, progress).await,
             Source::Inline(base64) => inline::fetch(&shared.store, base64, want, progress).await,
             Source::Ipfs(ipfs) => shared.ipfs.file((&shared.store, &shared.http), ipfs, want, progress).boxed().await,
+            Source::Oci(oci) => self.oci().file(oci, want, progress).boxed().await,
             Source::ConfigMap(_) => Err(in_clusters_only("configMap", FILE_OR_INLINE)),
         }
+    }
+
+    fn oci(&self) -> Oci<'_> {
+        let shared = &self.shared;
+        Oci { store: &shared.store, http: &shared.http, limits: &shared.config.limits }
     }
 
     /// The wanted bytes, if the store has them under the digest, and their name, where that is known without asking.
@@ -203,6 +225,8 @@ impl Fetcher {
             },
             Source::S3(s3) => s3.key.as_deref().and_then(path::file_name),
             Source::Ipfs(ipfs) => ipfs.path.as_deref().and_then(|path| path::file_name(path.trim_end_matches('/'))),
+            // Of a module; the files of an input are named by their manifest, which is asked for.
+            Source::Oci(_) => None,
             // At hand, and compared with its digest each time: what else has that digest is not what was given. What a ConfigMap holds is
             // known to who reads it, and here nobody does.
             Source::Inline(_) | Source::ConfigMap(_) => return Ok(None),
@@ -230,7 +254,7 @@ pub(crate) const FILE_OR_INLINE: &str = "give the file itself, or its bytes as i
 
 /// A source that a cluster's agent has replaced before a runner sees it.
 pub(crate) fn in_clusters_only(field: &str, instead: &str) -> Failure {
-    Failure::new(Reason::InvalidSpec, format!("{field}: ConfigMaps exist in a cluster only; to run it here, {instead}"))
+    Failure::new(Reason::InvalidSpec, format!("{field}: ConfigMaps and Secrets exist in a cluster only; to run it here, {instead}"))
 }
 
 fn no_digest(expected: Option<&Digest>, what: &str) -> Result<(), Failure> {

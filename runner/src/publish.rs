@@ -3,6 +3,11 @@
 //! A file is a regular file with one name, reached without following a link; anything else refuses the whole output. Where the files
 //! go from here is in `publish/*`.
 
+mod archive;
+pub(crate) mod beside;
+mod config_map;
+mod contents;
+pub(crate) mod ipfs;
 pub mod manifest;
 pub(crate) mod outputs;
 pub mod s3;
@@ -18,7 +23,9 @@ use crds::digest::Digest;
 use crds::reason::Reason;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
 use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
 
+pub use self::contents::Contents;
 use self::manifest::{Manifest, ManifestFile};
 use crate::failure::Failure;
 use crate::fetch::path::safe_path;
@@ -39,6 +46,11 @@ type Found = BTreeMap<String, u64>;
 pub fn open(directory: &Path) -> Result<OwnedFd, Failure> {
     rustix::fs::openat(CWD, directory, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .map_err(|e| Failure::new(Reason::PublishFailed, format!("output directory {}: {}", directory.display(), io::Error::from(e))))
+}
+
+/// A directory in `work` that is gone with what it returns. Its name tells whose process it was, should that end before.
+fn private(work: &Path) -> io::Result<TempDir> {
+    tempfile::Builder::new().prefix(&format!("{}-", std::process::id())).tempdir_in(work)
 }
 
 /// Looks at everything in `directory`, then reads and hashes it.

@@ -49,21 +49,23 @@ impl Pipe {
         Ok(Self { guest, reader })
     }
 
-    /// Copies what the guest writes into `sink`, at most `cap` bytes; the rest is counted and dropped.
+    /// Copies what the guest writes into `sink`, and into `spool` where there is one, at most `cap` bytes; the rest is counted and dropped.
+    /// A spool that could not hold all of it is shorter than the report says.
     ///
     /// # Panics
     /// Outside of an async runtime.
-    pub(crate) fn copy(self, sink: Sink, cap: u64) -> io::Result<Stream> {
+    pub(crate) fn copy(self, sink: Sink, spool: Option<File>, cap: u64) -> io::Result<Stream> {
         let Self { guest, reader } = self;
         let (sender, report) = oneshot::channel();
         // Nobody waits for the report of an attempt that was given up.
-        match sink {
-            Sink::Tail => {
+        match (sink, spool) {
+            (Sink::Tail, None) => {
                 let reader = Receiver::from_owned_fd(reader)?;
                 tokio::spawn(async move { drop(sender.send(keep(reader, cap).await)) });
             }
-            Sink::File(file) => {
-                let copying = move || drop(sender.send(copy(File::from(reader), file, cap)));
+            (sink, spool) => {
+                let sink = if let Sink::File(file) = sink { Some(file) } else { None };
+                let copying = move || drop(sender.send(copy(File::from(reader), sink, spool, cap)));
                 std::thread::Builder::new().name("stream".to_owned()).spawn(copying)?;
             }
         }
@@ -96,7 +98,7 @@ async fn keep(mut reader: Receiver, cap: u64) -> StreamReport {
     kept.report()
 }
 
-fn copy(mut reader: File, mut sink: File, cap: u64) -> StreamReport {
+fn copy(mut reader: File, mut sink: Option<File>, mut spool: Option<File>, cap: u64) -> StreamReport {
     let mut kept = Kept::new(cap);
     let mut buffer = vec![0; READ_BYTES];
     loop {
@@ -106,7 +108,10 @@ fn copy(mut reader: File, mut sink: File, cap: u64) -> StreamReport {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(_) => break,
         };
-        if sink.write_all(kept.pass(&buffer[..read])).is_err() {
+        let passing = kept.pass(&buffer[..read]);
+        // A full disk does not stop the guest; that the spool is too short is found when it is published.
+        spool = spool.take_if(|spool| spool.write_all(passing).is_ok());
+        if sink.as_mut().is_some_and(|sink| sink.write_all(passing).is_err()) {
             // Whoever read along is gone (`| head`). The guest learns of it as any program would: by EPIPE.
             break;
         }

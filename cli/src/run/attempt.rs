@@ -12,7 +12,7 @@ use runner::failure::Failure;
 use runner::fetch::address::AddressPolicy;
 use runner::fetch::s3::S3Access;
 use runner::fetch::{FetchConfig, FetchLimits};
-use runner::task::{Observer, Task};
+use runner::task::{Given, Observer, Task};
 use runner::walls::{self, Wall};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -60,6 +60,7 @@ async fn attempt(job: &LocalJob, flags: &RunArgs, environment: &Environment) -> 
         what: job.job.spec.run.clone(),
         local: job.local.clone(),
         s3: None,
+        given: Given::default(),
         stdin: stdin(flags).map_err(|error| Failure::new(Reason::FetchNotFound, format!("--stdin: {error}")))?,
         stdout,
         stderr,
@@ -134,6 +135,9 @@ fn summary(kept: Option<&Kept>, report: &Report) {
         let directory = std::env::current_dir().ok().and_then(|here| directory.strip_prefix(here).ok()).unwrap_or(directory);
         let plural = if *files == 1 { "" } else { "s" };
         exit::say(&format!("wasmjob: {files} file{plural} ({}) in {}/", indicatif::BinaryBytes(*bytes), directory.display()));
+    }
+    for map in &report.config_maps {
+        exit::say(&format!("wasmjob: {} becomes a ConfigMap in a cluster only", map.output));
     }
     for (name, uri) in report.results.iter().filter_map(|result| Some((&result.name, result.uri.as_ref()?))) {
         exit::say(&format!("wasmjob: {name} published at {uri}"));

@@ -13,8 +13,9 @@ use super::{Assignment, AssignmentReport, ReportStage};
 
 /// Most characters of an entry: 1024 of indexes, and names.
 pub(super) const ENTRY_CHARACTERS: usize = 2048;
-/// Most characters of a report. A larger one is shrunk to how it ended (P13).
-pub const REPORT_CHARACTERS: usize = 32 << 10;
+/// Most characters of a report: two tails, messages, and 16 KiB of files for ConfigMaps in base64. A larger one is shrunk to how it ended
+/// (P13).
+pub const REPORT_CHARACTERS: usize = 64 << 10;
 /// Before the line of an entry that is to end.
 pub const CANCEL: &str = "cancel ";
 
@@ -47,7 +48,7 @@ pub(super) fn deserialize<'de, T: Line, D: Deserializer<'de>>(from: D) -> Result
 }
 
 /// As JSON. Both kinds have only strings for keys, and no number that JSON does not have.
-fn json<T: serde::Serialize>(value: &T) -> String {
+pub(super) fn json<T: serde::Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("what has only such keys and numbers is JSON")
 }
 

@@ -23,10 +23,13 @@ pub(crate) fn ended(reason: Reason) -> Report {
         results: vec![ResultReport {
             name: "plots".to_owned(),
             uri: Some("s3://results/a/".to_owned()),
+            more_uris: vec!["ipfs://bafy/".to_owned()],
             size_bytes: 27_603,
             files: 5,
             digest: Digest::from_bytes([9; 32]),
         }],
+        config_maps: Vec::new(),
+        absent_inputs: vec!["maybe".to_owned()],
         network_denied: vec![NetworkDenied { call: "sock_send".to_owned(), times: 3 }],
         start_time: second(10),
         finish_time: second(13),
@@ -74,7 +77,7 @@ fn the_status_of_an_ended_run_says_all_of_it() {
         "completionsText": "1/1",
         "module": { "digest": digest(7), "sizeBytes": 45_000, "kind": "Component" },
         "output": { "exitCode": 0, "stdoutTail": "Removing seam 0\n", "stderrTail": "", "truncated": false },
-        "results": [{ "name": "plots", "uri": "s3://results/a/", "sizeBytes": 27_603, "files": 5, "digest": digest(9) }],
+        "results": [{ "name": "plots", "uri": "s3://results/a/", "moreUris": ["ipfs://bafy/"], "sizeBytes": 27_603, "files": 5, "digest": digest(9) }],
         "attempts": [{
             "attempt": 1,
             "reason": "Completed",
@@ -84,6 +87,7 @@ fn the_status_of_an_ended_run_says_all_of_it() {
             "durations": { "fetchMilliseconds": 1, "compileMilliseconds": 2, "instantiateMicroseconds": 3, "runMilliseconds": 4, "publishMilliseconds": 5 },
             "usage": { "cpuMilliseconds": 6, "peakMemoryBytes": 7, "fuelConsumed": 8 },
         }],
+        "absentInputs": ["maybe"],
         "networkDenied": [{ "call": "sock_send", "times": 3 }],
     });
     assert_eq!(serde_json::to_value(&status).expect("a status is JSON"), expected);
@@ -119,17 +123,34 @@ fn a_status_stays_small_whatever_a_guest_prints() {
         let result = ResultReport {
             name: noise.clone(),
             uri: Some(noise.clone()),
+            more_uris: vec![noise.clone(); 2],
             size_bytes: u64::MAX,
             files: u64::MAX,
             digest: Digest::from_bytes([0; 32]),
         };
         report.results = vec![result; 1000];
+        report.absent_inputs = vec![noise.clone(); 1000];
         report.network_denied = vec![NetworkDenied { call: noise.clone(), times: u64::MAX }; 1000];
         let status = status(RunState::Ended(&report));
         let size = serde_json::to_vec(&status).expect("a status is JSON").len();
         assert!(size <= 64 * 1024, "{size} bytes of {:?}", noise.chars().next());
         assert!(valid(&status), "{:?}", noise.chars().next());
         assert!(status.output.expect("a guest ran").truncated);
+    }
+}
+
+/// What nobody else has is on the node that ran it; the command line has none.
+#[test]
+fn an_output_that_is_published_nowhere_is_kept_on_its_node() {
+    for (uri, node, expected) in
+        [(None, Some("n1"), Some("n1")), (None, None, None), (Some("s3://results/a/"), Some("n1"), None), (Some("ipfs://bafy/"), None, None)]
+    {
+        let mut report = ended(Reason::GuestExit);
+        report.results[0].uri = uri.map(str::to_owned);
+        let run = Run { number: 1, generation: 1, state: RunState::Ended(&report), attempt: 1, node_name: node };
+        let status = WasmJobStatus::of_run(&run, second(20), None);
+        assert!(valid(&status));
+        assert_eq!(status.results[0].kept_on.as_deref(), expected, "{uri:?} {node:?}");
     }
 }
 

@@ -44,8 +44,15 @@ pub(super) fn of_schema(error: &ValidationError<'_>, schema: &Value) -> Vec<Viol
         Kind::Pattern { pattern } if pattern == crate::quantity::PATTERN => {
             one(path, format!("is {}: write a number with at most one suffix, such as 64Mi, 1.5G or 500m, without spaces", shown(value)))
         }
+        Kind::Enum { options } => one(path, format!("is {}: write {}", shown(value), choices(options))),
         _ => one(path, error.to_string()),
     }
+}
+
+/// `Attempt or Flat`.
+fn choices(options: &Value) -> String {
+    let words: Vec<&str> = options.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    words.join(" or ")
 }
 
 fn unknown_field(name: &str, path: &str, schema: &Value, pointer: &str) -> String {

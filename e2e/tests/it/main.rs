@@ -3,16 +3,20 @@
 #![expect(clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod agent;
+mod archives;
 mod bad_sources;
 mod cluster;
 mod cluster_up;
 mod components;
 mod examples;
+mod identities;
 mod ipfs;
 mod network;
+mod oci;
 mod place;
 mod processes;
 mod protocol;
+mod results;
 mod rights;
 mod s3;
 mod seam_carver;

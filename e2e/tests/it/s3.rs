@@ -43,7 +43,7 @@ fn config(minio: &Minio, keys: Option<&Keys>, limits: FetchLimits) -> FetchConfi
     FetchConfig {
         limits,
         addresses: AddressPolicy { allow_private: true, ..AddressPolicy::default() },
-        s3: S3Access { credentials, region: None, endpoint: Some(minio.endpoint()) },
+        s3: S3Access { credentials, region: None, endpoint: Some(minio.endpoint()), ..S3Access::default() },
         ..FetchConfig::default()
     }
 }
@@ -219,7 +219,7 @@ async fn more_objects_than_a_page_holds_are_all_there() {
 }
 
 async fn publish(minio: &Minio, keys: &Keys, output: &Path, fence: &str) -> Result<(String, Manifest), Failure> {
-    let publish = S3Publish { bucket: BUCKET.to_owned(), prefix: Some("{namespace}/{job}/".to_owned()), region: None, endpoint: None };
+    let publish = S3Publish { bucket: BUCKET.to_owned(), prefix: Some("{namespace}/{job}/".to_owned()), ..S3Publish::default() };
     let destination =
         Destination { publish: &publish, namespace: "team-a", job: "carve", run: 1, index: 0, attempt: 1, fence, output: None };
     let config = config(minio, Some(keys), FetchLimits { idle_timeout: Duration::from_mins(1), ..FetchLimits::default() });

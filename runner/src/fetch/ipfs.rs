@@ -177,13 +177,16 @@ impl Ipfs {
     }
 
     fn network<'a>(&'a self, checked: &'a Http) -> Result<Network<'a>, Failure> {
-        let trusted = if let Some(client) = self.client.get() {
-            client
-        } else {
-            let built = trusted_client(&self.limits)?;
-            self.client.get_or_init(|| built)
-        };
-        Ok(Network { trusted, checked, limits: &self.limits })
+        Ok(Network { trusted: self.trusted_client()?, checked, limits: &self.limits })
+    }
+
+    /// For the servers that were configured, wherever they are.
+    pub(crate) fn trusted_client(&self) -> Result<&reqwest::Client, Failure> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let built = trusted_client(&self.limits)?;
+        Ok(self.client.get_or_init(|| built))
     }
 }
 

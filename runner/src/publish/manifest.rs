@@ -1,6 +1,7 @@
 //! What an output holds, in one canonical document: two outputs are equal if their manifests are equal bytes.
 //!
-//! JSON in the form of RFC 8785 (members sorted, no white space), files sorted by path. Directories are there only as parts of paths.
+//! JSON in the form of RFC 8785 (members sorted, no white space), files sorted by path. Directories are there only as parts of paths. What
+//! is published beside the files (what the guest printed, how it exited) is a list of its own.
 
 use crds::digest::Digest;
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,9 @@ use sha2::{Digest as _, Sha256};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Manifest {
+    /// Not the guest's files, at the top beside them; sorted by path. Absent where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<ManifestFile>,
     /// Sorted by path, which is unique.
     pub files: Vec<ManifestFile>,
     /// Of this format: 1.
@@ -31,7 +35,14 @@ pub struct ManifestFile {
 impl Manifest {
     pub fn new(mut files: Vec<ManifestFile>) -> Self {
         files.sort_by(|a, b| a.path.cmp(&b.path));
-        Self { files, version: 1 }
+        Self { beside: Vec::new(), files, version: 1 }
+    }
+
+    /// The same with what is published beside the files.
+    #[must_use]
+    pub fn with_beside(self, mut beside: Vec<ManifestFile>) -> Self {
+        beside.sort_by(|a, b| a.path.cmp(&b.path));
+        Self { beside, ..self }
     }
 
     /// The canonical document.
@@ -44,7 +55,7 @@ impl Manifest {
         Digest::from_bytes(Sha256::digest(self.to_json()).into())
     }
 
-    /// Of all files together.
+    /// Of the guest's files together.
     pub fn size_bytes(&self) -> u64 {
         self.files.iter().map(|file| file.size_bytes).sum()
     }

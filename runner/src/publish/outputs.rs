@@ -4,42 +4,103 @@
 
 use std::path::Path;
 
-use crds::job::Output;
-use crds::report::ResultReport;
+use crds::job::{Layout, Output, Place, Publish, S3Publish};
+use crds::reason::Reason;
+use crds::report::{ConfigMapFiles, ResultReport};
 
-use super::manifest::Manifest;
-use super::s3::{Destination, over};
-use super::{OutputLimits, collect, open};
+use super::beside::BesideFiles;
+use super::ipfs::{self, Nodes};
+use super::s3::{self, Destination};
+use super::{Contents, OutputLimits, collect, config_map, open};
 use crate::failure::Failure;
-use crate::fetch::s3::S3;
+use crate::fetch::Fetcher;
 use crate::mounts::OutputDirectory;
 use crate::task::Identity;
 
-/// Collects every output that holds a file, then publishes them, in the spec's order. Of one that holds none nothing is left.
+/// What of an attempt is published, and how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Publishing<'a> {
+    /// The attempt's, with its access to S3.
+    pub(crate) fetcher: &'a Fetcher,
+    pub(crate) identity: &'a Identity,
+    pub(crate) outputs: &'a [OutputDirectory],
+    /// Beside the files of each output that is published somewhere.
+    pub(crate) beside: Option<&'a BesideFiles>,
+    pub(crate) succeeded: bool,
+    /// Has room for archives.
+    pub(crate) work: &'a Path,
+}
+
+/// What became of the outputs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Published {
+    pub(crate) results: Vec<ResultReport>,
+    /// For the ConfigMaps that are made of some of them elsewhere.
+    pub(crate) config_maps: Vec<ConfigMapFiles>,
+}
+
+/// Whether anything is published anywhere.
+pub(crate) fn wanted(outputs: &[OutputDirectory]) -> bool {
+    outputs.iter().any(|output| !output.output.publish.is_empty())
+}
+
+/// Refuses, before anything is run, what could never be published from here. Asks nobody.
+pub(crate) fn check(fetcher: &Fetcher, outputs: &[OutputDirectory]) -> Result<(), Failure> {
+    for output in outputs {
+        for publish in &output.output.publish {
+            let checked = match place(publish)? {
+                Place::S3(s3) => s3::check(fetcher.s3(), s3),
+                Place::Ipfs(_) => ipfs::check(&fetcher.config().ipfs.rpc),
+                Place::ConfigMap(_) => Ok(()),
+            };
+            checked.map_err(|failure| named(output, &failure))?;
+        }
+    }
+    Ok(())
+}
+
+/// The API server lets through no other.
+fn place(publish: &Publish) -> Result<Place<'_>, Failure> {
+    publish.place().ok_or_else(|| Failure::new(Reason::InvalidSpec, "publish: give exactly one of s3, ipfs and configMap"))
+}
+
+/// Collects every output that holds a file or is published, then publishes them, in the spec's order. Of one that holds no file nothing is
+/// left.
 ///
 /// # Errors
 /// The first output that must not or could not be published, named. Of outputs one of which must not be published none is.
-pub(crate) async fn publish(s3: &S3, identity: &Identity, outputs: &[OutputDirectory]) -> Result<Vec<ResultReport>, Failure> {
+pub(crate) async fn publish(publishing: &Publishing<'_>) -> Result<Published, Failure> {
     let mut collected = Vec::new();
-    for output in outputs {
-        let manifest = match open(&output.directory) {
-            Ok(directory) => collect(directory, output.limits).await,
-            Err(failure) => Err(failure),
-        };
-        let manifest = manifest.map_err(|failure| named(output, &failure))?;
-        if !manifest.files.is_empty() {
-            collected.push((output, manifest));
-        } else if std::fs::remove_dir(&output.directory).is_err() {
+    let mut published = Published::default();
+    for output in publishing.outputs {
+        let contents = contents(output, publishing.beside).await.map_err(|failure| named(output, &failure))?;
+        published.config_maps.extend(config_map::files(output, &contents).await.map_err(|failure| named(output, &failure))?);
+        collected.push((output, contents));
+    }
+    for (output, contents) in &collected {
+        let uris = send(publishing, output, contents).await.map_err(|failure| named(output, &failure))?;
+        let is_empty = contents.manifest().files.is_empty();
+        let is_config_map = published.config_maps.iter().any(|map| map.output == output.output.name);
+        if !is_empty || !uris.is_empty() || is_config_map {
+            published.results.push(report(&output.output, contents, uris));
+        }
+        if is_empty && std::fs::remove_dir(&output.directory).is_err() {
             // It holds empty directories.
-            discard(std::slice::from_ref(output)).await;
+            discard(std::slice::from_ref(*output)).await;
         }
     }
-    let mut results = Vec::new();
-    for (output, manifest) in &collected {
-        let uri = send(s3, identity, output, manifest, outputs.len() > 1).await.map_err(|failure| named(output, &failure))?;
-        results.push(report(&output.output, manifest, uri));
+    Ok(published)
+}
+
+/// What of an output is to be published or kept.
+async fn contents(output: &OutputDirectory, beside: Option<&BesideFiles>) -> Result<Contents, Failure> {
+    let manifest = collect(open(&output.directory)?, output.limits).await?;
+    let directory = open(&output.directory)?;
+    if output.output.publish.is_empty() {
+        Ok(Contents::kept(directory, manifest))
+    } else {
+        Contents::new(directory, manifest, beside.cloned())
     }
-    Ok(results)
 }
 
 fn named(output: &OutputDirectory, failure: &Failure) -> Failure {
@@ -55,36 +116,61 @@ pub(crate) async fn discard(outputs: &[OutputDirectory]) {
     }
 }
 
-/// Sends one output to every place that its spec names. The first of them.
-async fn send(
-    s3: &S3,
-    identity: &Identity,
-    output: &OutputDirectory,
-    manifest: &Manifest,
-    one_of_several: bool,
-) -> Result<Option<String>, Failure> {
-    let mut uri = None;
+/// Sends one output to every place that its spec names, and tells where it is.
+async fn send(publishing: &Publishing<'_>, output: &OutputDirectory, contents: &Contents) -> Result<Vec<String>, Failure> {
+    let mut uris = Vec::new();
     for publish in &output.output.publish {
-        let destination = Destination {
-            publish: &publish.s3,
-            namespace: &identity.namespace,
-            job: &identity.name,
-            run: identity.run,
-            index: identity.index,
-            attempt: identity.attempt,
-            fence: &identity.fence,
-            output: one_of_several.then_some(output.output.name.as_str()),
-        };
-        let published = over(s3, &destination, open(&output.directory)?, manifest).await?;
-        uri.get_or_insert(published);
+        uris.extend(send_to(publishing, output, contents, publish).await?);
     }
-    Ok(uri)
+    Ok(uris)
 }
 
-fn report(output: &Output, manifest: &Manifest, uri: Option<String>) -> ResultReport {
+/// `None`: nothing is sent there.
+async fn send_to(
+    publishing: &Publishing<'_>,
+    output: &OutputDirectory,
+    contents: &Contents,
+    publish: &Publish,
+) -> Result<Option<String>, Failure> {
+    match place(publish)? {
+        // The last success wins; a failure would replace it.
+        Place::S3(s3) if s3.layout == Some(Layout::Flat) && !publishing.succeeded => Ok(None),
+        Place::S3(s3) => {
+            let destination = destination(publishing, output, s3);
+            s3::over(publishing.fetcher.s3(), &destination, contents, publishing.work).await.map(Some)
+        }
+        Place::Ipfs(_) => {
+            let config = publishing.fetcher.config();
+            let client = publishing.fetcher.trusted_client()?;
+            let nodes = Nodes { urls: &config.ipfs.rpc, client, limits: &config.limits };
+            ipfs::publish(&nodes, contents).await.map(Some)
+        }
+        // Whoever makes it says where it is.
+        Place::ConfigMap(_) => Ok(None),
+    }
+}
+
+fn destination<'a>(publishing: &Publishing<'a>, output: &'a OutputDirectory, s3: &'a S3Publish) -> Destination<'a> {
+    let identity = publishing.identity;
+    Destination {
+        publish: s3,
+        namespace: &identity.namespace,
+        job: &identity.name,
+        run: identity.run,
+        index: identity.index,
+        attempt: identity.attempt,
+        fence: &identity.fence,
+        output: (publishing.outputs.len() > 1).then_some(output.output.name.as_str()),
+    }
+}
+
+fn report(output: &Output, contents: &Contents, uris: Vec<String>) -> ResultReport {
+    let manifest = contents.manifest();
+    let mut uris = uris.into_iter();
     ResultReport {
         name: output.name.clone(),
-        uri,
+        uri: uris.next(),
+        more_uris: uris.collect(),
         size_bytes: manifest.size_bytes(),
         files: manifest.files.len() as u64,
         digest: manifest.digest(),

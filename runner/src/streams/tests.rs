@@ -6,13 +6,22 @@ use super::*;
 /// What a guest that writes this leaves: the report, which is the same without a file, and what came through.
 async fn passed(cap: u64, writes: Vec<Vec<u8>>) -> (StreamReport, Vec<u8>) {
     let file = tempfile::NamedTempFile::new().unwrap();
-    let report = reported(Sink::File(file.reopen().unwrap()), cap, writes.clone()).await;
-    assert_eq!(reported(Sink::Tail, cap, writes).await, report);
-    (report, std::fs::read(file.path()).unwrap())
+    let report = reported(Sink::File(file.reopen().unwrap()), None, cap, writes.clone()).await;
+    let through = std::fs::read(file.path()).unwrap();
+    assert_eq!(reported(Sink::Tail, None, cap, writes.clone()).await, report);
+    for sink in [Sink::Tail, Sink::File(file.reopen().unwrap())] {
+        let spool = tempfile::NamedTempFile::new().unwrap();
+        assert_eq!(reported(sink, Some(spool.reopen().unwrap()), cap, writes.clone()).await, report);
+        assert!(std::fs::read(spool.path()).unwrap() == through);
+    }
+    // A disk that takes nothing changes nothing for the guest.
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    assert_eq!(reported(Sink::Tail, Some(full), cap, writes).await, report);
+    (report, through)
 }
 
-async fn reported(sink: Sink, cap: u64, writes: Vec<Vec<u8>>) -> StreamReport {
-    let stream = Pipe::open().unwrap().copy(sink, cap).unwrap();
+async fn reported(sink: Sink, spool: Option<File>, cap: u64, writes: Vec<Vec<u8>>) -> StreamReport {
+    let stream = Pipe::open().unwrap().copy(sink, spool, cap).unwrap();
     let mut guest = File::from(stream.guest.try_clone().unwrap());
     let guest_side = std::thread::spawn(move || writes.iter().for_each(|bytes| guest.write_all(bytes).unwrap()));
     let report = tokio::time::timeout(Duration::from_mins(1), async {
@@ -57,7 +66,7 @@ async fn the_tail_is_the_last_of_it_and_begins_at_a_character() {
 async fn a_guest_whose_reader_left_gets_an_error() {
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).unwrap();
     drop(reader);
-    let stream = Pipe::open().unwrap().copy(Sink::File(File::from(writer)), 1 << 20).unwrap();
+    let stream = Pipe::open().unwrap().copy(Sink::File(File::from(writer)), None, 1 << 20).unwrap();
     let mut guest = File::from(stream.guest.try_clone().unwrap());
     let error = tokio::task::spawn_blocking(move || {
         loop {

@@ -162,6 +162,7 @@ impl Guest {
         let published = ResultReport {
             name: "outputs".to_owned(),
             uri: Some(format!("s3://bucket/{prefix}")),
+            more_uris: Vec::new(),
             size_bytes: 1,
             files: 1,
             digest: Digest::of(self.fence.as_bytes()),
@@ -173,6 +174,8 @@ impl Guest {
             stdout: stream(if exit_code.is_some() { &self.fence } else { "" }),
             stderr: stream(""),
             results: if ending == Ending::Completes { vec![published] } else { Vec::new() },
+            config_maps: Vec::new(),
+            absent_inputs: Vec::new(),
             network_denied: Vec::new(),
             start_time: self.start,
             finish_time: now,

@@ -22,6 +22,7 @@ use crate::fetch::FetchLimits;
 use crate::fetch::retry::{Setback, retrying};
 use crate::fetch::s3::Bucket;
 use crate::fetch::s3::refusal::{of_publish, setback};
+use crate::publish::contents::Part;
 use crate::publish::manifest::ManifestFile;
 use crate::publish::open_file;
 use crate::store::digest_of;
@@ -38,8 +39,7 @@ pub(super) struct Upload<'a> {
     pub(super) limits: &'a FetchLimits,
     pub(super) bucket: &'a Bucket,
     pub(super) key: String,
-    pub(super) file: &'a ManifestFile,
-    pub(super) directory: Arc<OwnedFd>,
+    pub(super) part: Part,
 }
 
 /// An upload in parts that somebody must complete or abort. Dropped, it is aborted in the background.
@@ -60,7 +60,7 @@ impl Upload<'_> {
 
     /// One request.
     pub(super) async fn whole(&self) -> Result<(), Failure> {
-        let (directory, file) = (Arc::clone(&self.directory), self.file.clone());
+        let (directory, file) = (Arc::clone(&self.part.directory), self.part.file.clone());
         let bytes = blocking(move || {
             let mut bytes = Vec::new();
             let opened = open_file(directory.as_fd(), &file.path, file.size_bytes)?;
@@ -76,10 +76,10 @@ impl Upload<'_> {
                 .put_object()
                 .bucket(&self.bucket.name)
                 .key(&self.key)
-                .checksum_sha256(STANDARD.encode(self.file.digest.as_bytes()))
+                .checksum_sha256(STANDARD.encode(self.part.file.digest.as_bytes()))
                 .body(ByteStream::from(bytes.clone()))
                 .send();
-            let answer = in_time(self.limits, self.file.size_bytes, &self.what(), request).await?;
+            let answer = in_time(self.limits, self.part.file.size_bytes, &self.what(), request).await?;
             answer.map(|_| ()).map_err(|error| refused(self.bucket, &self.key, "s3:PutObject", &error))
         })
         .await
@@ -121,7 +121,7 @@ impl Upload<'_> {
 
     async fn parts(&self, multipart: &Multipart) -> Result<Vec<CompletedPart>, Failure> {
         let (to_upload, read) = mpsc::channel(1);
-        let (directory, file) = (Arc::clone(&self.directory), self.file.clone());
+        let (directory, file) = (Arc::clone(&self.part.directory), self.part.file.clone());
         let reading = blocking(move || read_parts(&directory, &file, &to_upload));
         let uploading = stream::unfold(read, next_part)
             .map(|(number, bytes)| async move { retrying(|| self.part(multipart, number, bytes.clone())).await })
@@ -160,7 +160,7 @@ impl Upload<'_> {
             .upload_id(&multipart.id)
             .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())
             .send();
-        let answer = in_time(self.limits, self.file.size_bytes, &self.what(), request).await?;
+        let answer = in_time(self.limits, self.part.file.size_bytes, &self.what(), request).await?;
         answer.map(|_| ()).map_err(|error| refused(self.bucket, &self.key, "s3:PutObject", &error))
     }
 }
