@@ -39,6 +39,7 @@ pub struct Mark {
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeState {
     pub running: i32,
+    pub public_key: String,
     pub ready: Option<Condition>,
     pub allocatable: Option<NodeResources>,
     pub runtime: Option<NodeRuntime>,
@@ -72,6 +73,9 @@ pub struct Batch {
 const MOST_REPORTS: usize = 128;
 /// P6: most bytes of reports in one write; one alone may have more.
 const MOST_BYTES: usize = 32 << 10;
+/// Most bytes of files for ConfigMaps that the object holds at once, in base64: the API server takes objects of some 1.5 MiB. What is more
+/// waits until the operator has taken others back.
+const MOST_FILES_BYTES: usize = 512 << 10;
 /// Removals alone wait until there are so many, or for so long.
 const COMPANY: usize = 32;
 const WAIT_FOR_COMPANY: Duration = Duration::from_millis(500);
@@ -102,7 +106,7 @@ pub fn next(mirror: &Mirror, wanted: &Wanted<'_>, refusals: &mut Refusals, remov
     }
     let differs = |(id, wish): &(&&str, &Wish<'_>)| mirror.reports.get(**id).is_none_or(|mark| *mark != wish.mark());
     let changed: BTreeMap<&str, &Wish<'_>> = wanted.reports.iter().filter(differs).map(|(id, wish)| (*id, wish)).collect();
-    let chosen = refusals.choose(changed, now);
+    let chosen = refusals.choose(with_room(changed, mirror, wanted), now);
     let reports = fitting(chosen, refusals);
     let gone = mirror.reports.keys().filter(|id| !wanted.reports.contains_key(id.as_str()));
     let remove: Vec<String> = gone.take(MOST_REPORTS.saturating_sub(reports.len())).cloned().collect();
@@ -123,6 +127,19 @@ pub fn next(mirror: &Mirror, wanted: &Wanted<'_>, refusals: &mut Refusals, remov
     // The number of what runs changes with every attempt: it rides along and causes no write.
     let node = node.or_else(|| (mirror.node.running != wanted.node.running).then(|| wanted.node.clone()));
     Some(Batch { reports, remove, node })
+}
+
+/// Those whose files for ConfigMaps fit beside those that are there.
+fn with_room<'a, 'b>(changed: BTreeMap<&'a str, &'b Wish<'b>>, mirror: &Mirror, wanted: &Wanted<'_>) -> BTreeMap<&'a str, &'b Wish<'b>> {
+    let is_there = |(id, wish): &(&&str, &Wish<'_>)| mirror.reports.get(**id).is_some_and(|mark| *mark == wish.mark());
+    let mut bytes: usize = wanted.reports.iter().filter(is_there).map(|(_, wish)| wish.files_bytes()).sum();
+    let mut fits = |wish: &Wish<'_>| {
+        let more = wish.files_bytes();
+        let fits = more == 0 || bytes + more <= MOST_FILES_BYTES;
+        bytes += if fits { more } else { 0 };
+        fits
+    };
+    changed.into_iter().filter(|(_, wish)| fits(wish)).collect()
 }
 
 /// When removals that wait for company stop waiting.
@@ -158,6 +175,7 @@ impl Mirror {
             reports: status.reports.into_iter().map(|(id, report)| (id, mark(report))).collect(),
             node: NodeState {
                 running: status.running.unwrap_or(0),
+                public_key: status.public_key,
                 ready: status.conditions.into_iter().find(|condition| condition.type_ == crds::condition::READY),
                 allocatable: status.allocatable,
                 runtime: status.runtime,
@@ -173,7 +191,7 @@ impl NodeState {
     fn says_the_same(&self, other: &Self) -> bool {
         let said = |state: &Self| {
             let ready = state.ready.as_ref().map(|ready| (ready.status.clone(), ready.reason.clone(), ready.message.clone()));
-            (ready, state.allocatable.clone(), state.runtime.clone())
+            (ready, state.allocatable.clone(), state.runtime.clone(), state.public_key.clone())
         };
         said(self) == said(other)
     }
@@ -204,6 +222,13 @@ impl Wish<'_> {
             Self::Running { fence, .. } => Mark { fence: (*fence).to_owned(), stage: ReportStage::Running },
             Self::Ended(report) => Mark { fence: report.fence.clone(), stage: ReportStage::Ended },
         }
+    }
+
+    /// Of its files for ConfigMaps, in base64.
+    fn files_bytes(&self) -> usize {
+        let Self::Ended(report) = self else { return 0 };
+        let files = report.ended.iter().flat_map(|ended| &ended.config_maps);
+        files.map(|files| files.bytes().div_ceil(3) * 4).sum()
     }
 
     fn report(&self) -> AssignmentReport {

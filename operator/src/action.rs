@@ -3,7 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crds::secret::{Granted, SecretUse};
 use crds::status::WasmJobStatus;
+
+use crate::observe::NodeKey;
+use crate::results::NewConfigMaps;
 
 /// One request to the API server.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +18,8 @@ pub enum Action {
     WriteStatus(StatusWrite),
     /// Read a job live: it is not in view, or an end with no report behind it is to be written (P9, P14).
     GetJob { namespace: Arc<str>, name: Arc<str>, uid: Arc<str> },
+    /// Read what a job that can be placed names of Secrets, each by its name; or what one that runs was given, once more.
+    ReadSecrets(SecretsRead),
     /// Read a node's Lease live, before anything of it is given away (P10).
     GetLease { node: Arc<str> },
     /// Make a node ours: the epoch by a tested patch, then a live look at our own Lease (P8).
@@ -29,6 +35,19 @@ pub enum Action {
     StartAgain { why: String },
 }
 
+/// Whose Secrets are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretsRead {
+    pub namespace: Arc<str>,
+    pub name: Arc<str>,
+    pub uid: Arc<str>,
+    pub run: i64,
+    pub attempt: i32,
+    pub uses: Arc<[SecretUse]>,
+    /// The node on which it runs, and what it was given ends before it does.
+    pub renews: Option<Arc<str>>,
+}
+
 /// Changes of one node's assignments.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct NodeWrite {
@@ -40,8 +59,22 @@ pub struct NodeWrite {
     /// By id, the entry's line as it stands there.
     pub cancel: BTreeMap<Arc<str>, Arc<str>>,
     pub remove: BTreeSet<Arc<str>>,
+    /// What runs are given anew, by the key under which it lies.
+    pub seal: BTreeMap<Arc<str>, Anew>,
+    /// Keys of what is sealed for runs of which nothing is left there.
+    pub unseal: BTreeSet<Arc<str>>,
+    /// What the entries that are added are given is sealed to it.
+    pub key: Option<NodeKey>,
     /// The Lease's resourceVersion that a live GET must still show right before: the node was given up (P10).
     pub given_up_at: Option<u64>,
+}
+
+/// What a run that is under way is given anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Anew {
+    pub uid: Arc<str>,
+    pub run: i64,
+    pub granted: Arc<Granted>,
 }
 
 /// An assignment to be. Whoever writes it draws its fence.
@@ -54,6 +87,8 @@ pub struct NewEntry {
     pub generation: i64,
     pub spec_hash: String,
     pub attempt: i32,
+    /// What the run is given of Secrets. Sealed by whoever writes the entry, with it.
+    pub granted: Option<Arc<Granted>>,
 }
 
 /// A job's next status.
@@ -64,6 +99,8 @@ pub struct StatusWrite {
     pub uid: Arc<str>,
     pub resource_version: u64,
     pub status: Box<WasmJobStatus>,
+    /// Made before it is written, since it tells of them.
+    pub config_maps: Option<Box<NewConfigMaps>>,
     /// Only after a live look at the job that shows the same (P9).
     pub live: bool,
 }
@@ -73,13 +110,14 @@ pub struct StatusWrite {
 impl NodeWrite {
     /// Whether it changes nothing.
     pub fn is_empty(&self) -> bool {
-        self.add.is_empty() && self.cancel.is_empty() && self.remove.is_empty()
+        self.add.is_empty() && self.cancel.is_empty() && self.remove.is_empty() && self.seal.is_empty()
     }
 
     /// One that tests the same and changes nothing.
     #[must_use]
     pub fn unchanging(&self) -> Self {
-        let Self { node, uid, epoch, sequence, given_up_at, .. } = self;
-        Self { node: node.clone(), uid: uid.clone(), epoch: *epoch, sequence: *sequence, given_up_at: *given_up_at, ..Self::default() }
+        let Self { node, uid, epoch, sequence, given_up_at, key, .. } = self;
+        let (node, uid, key) = (node.clone(), uid.clone(), key.clone());
+        Self { node, uid, epoch: *epoch, sequence: *sequence, given_up_at: *given_up_at, key, ..Self::default() }
     }
 }

@@ -3,9 +3,11 @@
 //! Decides nothing about jobs. Every write tests what it builds on (P4); after a failed test, or no answer, the object is read live and
 //! the decision is made anew (P5).
 
+mod config_map;
 mod gone;
 mod job;
 mod node;
+mod secrets;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -23,6 +25,7 @@ use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use crate::observe::LeaseSeen;
 use crate::patch::Failed;
+use crate::sessions::Sessions;
 use crate::state::Event;
 
 pub(crate) use self::node::{Adoption, adopt};
@@ -39,6 +42,7 @@ pub(crate) struct Asking {
     /// The pool's namespace: `WasmNode`s and Leases.
     pub(crate) pool: Arc<str>,
     pub(crate) leadership: Arc<Leadership>,
+    pub(crate) sessions: Arc<Sessions>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) events: mpsc::Sender<Event>,
     /// Why this process must not go on.
@@ -51,7 +55,7 @@ pub(crate) fn start(asking: &Asking, action: Action) {
     tokio::spawn(async move {
         let event = match action {
             Action::WriteNode(write) => node::write(&asking, write).await,
-            Action::Adopt { node } => node::adopt(&asking, &node).await.event(node),
+            Action::Adopt { node } => node::adopt(&asking, &node).await.event(&asking, node).await,
             Action::WriteStatus(write) => job::write(&asking, write).await,
             Action::GetJob { namespace, name, uid } => {
                 let job = job::live(&asking, &namespace, &name, &uid).await;
@@ -60,6 +64,10 @@ pub(crate) fn start(asking: &Asking, action: Action) {
             Action::Follow { namespace, name, uid } => job::follow(&asking, namespace, name, uid).await,
             Action::DeleteJob { namespace, name, uid, resource_version } => {
                 Some(job::delete(&asking, &namespace, &name, uid, resource_version).await)
+            }
+            Action::ReadSecrets(read) => {
+                let outcome = secrets::read(&asking, &read).await;
+                Some(Event::SecretsRead { read, outcome })
             }
             Action::GetLease { node } => {
                 let lease = live_lease(&asking, &node).await;

@@ -7,6 +7,7 @@ mod gone;
 mod nodes;
 mod place;
 mod queue;
+mod renew;
 mod retry;
 mod step;
 
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use crate::action::{Action, NodeWrite, StatusWrite};
 use crate::observe::Job;
+use crate::results::NewConfigMaps;
 use crate::state::{Now, State};
 
 use self::step::{AVOID_AFTER_REFUSAL, Step, Work};
@@ -32,6 +34,7 @@ pub fn decide(state: &mut State, now: Now) -> Vec<Action> {
     }
     nodes::look(state, now, &mut actions);
     queue::place_waiting(state, now, &mut actions);
+    renew::look(state, now, &mut actions);
     nodes::flush(state, now, &mut actions);
     gone::forget(state, now, &mut actions);
     for action in &actions {
@@ -65,7 +68,7 @@ fn remember_floor(state: &mut State, action: &Action) {
             let known = state.jobs.get(uid).map_or(0, |job| job.resource_version);
             state.floors.insert(uid.clone(), known);
         }
-        Action::ForgetNode { .. } | Action::StartAgain { .. } => {}
+        Action::ReadSecrets(_) | Action::ForgetNode { .. } | Action::StartAgain { .. } => {}
     }
 }
 
@@ -102,7 +105,7 @@ fn consider(state: &mut State, uid: &Arc<str>, now: Now, actions: &mut Vec<Actio
     };
     if places.is_empty() {
         let step = match state.refused.get(uid).filter(|_| !job.is_finished()) {
-            Some(why) => step::invalid(job, why, now.wall),
+            Some((reason, why)) => step::refused(job, *reason, why, now.wall),
             None => step::without_work(job, now.wall),
         };
         return perform(state, uid, None, step, now, actions);
@@ -111,7 +114,11 @@ fn consider(state: &mut State, uid: &Arc<str>, now: Now, actions: &mut Vec<Actio
         let Some(job) = state.jobs.get(uid) else { return };
         let Some(on) = state.nodes.get(&node).filter(|on| !on.is_writing(&id)) else { continue };
         let Some((entry, report, given_up)) = on.entry(&id) else { continue };
-        let step = step::with_work(job, &Work { node: &node, entry, report, given_up }, now.wall);
+        let step = step::with_work(
+            job,
+            &Work { node: &node, entry, report, given_up, is_sealed_to_another: on.is_sealed_to_another(entry), unpublished: state.why_unpublished(uid, &entry.fence) },
+            now.wall,
+        );
         perform(state, uid, Some((&node, &id)), step, now, actions);
         if state.writing.contains(uid) {
             return;
@@ -125,6 +132,9 @@ fn perform(state: &mut State, uid: &Arc<str>, place: Option<(&Arc<str>, &Arc<str
     if step != Step::Enqueue {
         state.queue.remove(&(created, uid.clone()));
         state.stuck.remove(uid);
+        state.phases.left(uid);
+        // Values wait for nothing but a place.
+        state.secrets.remove(uid);
     }
     match (step, place) {
         (Step::Wait(until), _) => {
@@ -138,6 +148,7 @@ fn perform(state: &mut State, uid: &Arc<str>, place: Option<(&Arc<str>, &Arc<str
                 state.wake(uid, deadline);
             }
             state.queue.insert((created, uid.clone()));
+            state.phases.queued(uid, now);
         }
         (Step::Cancel, Some((node, id))) => nodes::cancel(state, node, id),
         (Step::Release, Some((node, id))) => nodes::release(state, node, id),
@@ -149,8 +160,15 @@ fn perform(state: &mut State, uid: &Arc<str>, place: Option<(&Arc<str>, &Arc<str
         (Step::Cancel | Step::Release | Step::ReleaseAndAvoid, None) => {}
         (Step::Write { status, live }, _) => {
             state.writing.insert(uid.clone());
+            state.phases.folding(uid);
             let status = if state.shrink.contains(uid) { Box::new(status.shrunk()) } else { status };
             actions.push(write(job_of(state, uid), status, live));
+        }
+        (Step::Publish { status, config_maps }, _) => {
+            state.writing.insert(uid.clone());
+            state.phases.folding(uid);
+            let status = if state.shrink.contains(uid) { Box::new(status.shrunk()) } else { status };
+            actions.push(publish(job_of(state, uid), status, config_maps));
         }
         (Step::Follow, _) => {
             state.asked.insert(uid.clone());
@@ -175,7 +193,20 @@ fn write(job: &Job, status: Box<crds::status::WasmJobStatus>, live: bool) -> Act
         uid: job.uid.clone(),
         resource_version: job.resource_version,
         status,
+        config_maps: None,
         live,
+    })
+}
+
+fn publish(job: &Job, status: Box<crds::status::WasmJobStatus>, config_maps: Box<NewConfigMaps>) -> Action {
+    Action::WriteStatus(StatusWrite {
+        namespace: job.namespace.clone(),
+        name: job.name.clone(),
+        uid: job.uid.clone(),
+        resource_version: job.resource_version,
+        status,
+        config_maps: Some(config_maps),
+        live: false,
     })
 }
 

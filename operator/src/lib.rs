@@ -2,7 +2,7 @@
 //! status. It runs nothing, and meets the agents only at the API server.
 //!
 //! `observe` makes compact records of objects; `state` holds them; `decide` says what to ask of the API server (pure; `action` is its
-//! vocabulary); `patch` makes JSON patches of it; `apply` asks it. `leader` takes the lead (P8); `watch` feeds events; `controller` is the loop
+//! vocabulary); `patch` makes JSON patches of it; `apply` asks it. What a run needs of Secrets is judged by `secrets` and sealed by `seal`. `leader` takes the lead (P8); `watch` feeds events; `controller` is the loop
 //! that joins them all.
 
 pub mod action;
@@ -16,7 +16,11 @@ mod leader;
 mod metrics;
 pub mod observe;
 pub mod patch;
+pub mod results;
+mod seal;
+pub mod secrets;
 mod serve;
+pub mod sessions;
 pub mod state;
 mod watch;
 

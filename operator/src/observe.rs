@@ -5,13 +5,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use crds::digest::Digest;
 use crds::job::WasmJob;
-use crds::node::{Assignment, AssignmentReport, EndedReport, Line as _, ReportStage, WasmNode};
+use crds::node::{Assignment, AssignmentReport, EndedReport, Line as _, ReportStage, Sealed, WasmNode, key_id};
+use crds::secret::{self, SecretUse};
 use crds::status::WasmJobStatus;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::ResourceExt as _;
+
+use crate::results::{self, WantedConfigMap};
 
 /// A job, as much of it as decisions need. Some hundred bytes; ten thousand of them wait in memory.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +34,10 @@ pub struct Job {
     pub policy: Policy,
     /// What must be free on a node.
     pub memory_bytes: u64,
+    /// The ConfigMaps that its spec wants of its outputs; `None`: there are none, as in most.
+    pub config_maps: Option<Arc<[WantedConfigMap]>>,
+    /// The places of its spec that name Secrets; `None`: there are none, as in most.
+    pub secrets: Option<Arc<[SecretUse]>>,
     pub status: Seen,
 }
 
@@ -65,12 +74,33 @@ pub struct NodeObject {
     pub sequence: i64,
     pub assignments: BTreeMap<Arc<str>, Entry>,
     pub reports: BTreeMap<Arc<str>, Reported>,
+    /// To which key what is sealed there was sealed, by job UID and run.
+    pub sealed: BTreeMap<Arc<str>, SealedTo>,
+    /// What its runs are given is sealed to this; `None`: its agent has said no key that can be one.
+    pub key: Option<NodeKey>,
     /// UID of the agent's pod; empty until it has written.
     pub agent: Arc<str>,
     /// Why its agent takes no work, if it says so.
     pub not_ready: Option<String>,
     pub memory_bytes: u64,
     pub slots: usize,
+}
+
+/// A node's public key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeKey {
+    pub id: Arc<str>,
+    pub bytes: [u8; 32],
+}
+
+/// What is known of a sealed value without opening it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedTo {
+    pub key_id: Arc<str>,
+    /// When the first session in it ends.
+    pub until: Option<Timestamp>,
+    /// How large it is.
+    pub bytes: usize,
 }
 
 /// An assignment.
@@ -133,6 +163,8 @@ impl Job {
             deleting: job.metadata.deletion_timestamp.is_some(),
             policy: Policy::of(spec),
             memory_bytes: memory(spec.run.resources.as_ref()),
+            config_maps: results::wanted(&spec.run),
+            secrets: Some(secret::uses(&spec.run)).filter(|uses| !uses.is_empty()).map(Into::into),
             status: Seen::of(job.status.as_ref()),
         })
     }
@@ -219,6 +251,8 @@ impl NodeObject {
                 .flat_map(|status| &status.reports)
                 .map(|(id, report)| (id.as_str().into(), Reported::of(report)))
                 .collect(),
+            sealed: node.spec.sealed.iter().map(|(key, sealed)| (key.as_str().into(), SealedTo::of(sealed))).collect(),
+            key: status.and_then(|status| NodeKey::of(&status.public_key)),
             agent: status.map_or("", |status| &status.agent).into(),
             not_ready: not_ready(status),
             memory_bytes: allocatable.and_then(|allocatable| allocatable.memory.bytes("memory").ok()).unwrap_or(0),
@@ -242,7 +276,25 @@ fn not_ready(status: Option<&crds::node::WasmNodeStatus>) -> Option<String> {
     }
 }
 
+impl NodeKey {
+    fn of(text: &str) -> Option<Self> {
+        let bytes = <[u8; 32]>::try_from(STANDARD.decode(text).ok()?).ok()?;
+        Some(Self { id: key_id(&bytes).into(), bytes })
+    }
+}
+
+impl SealedTo {
+    fn of(sealed: &Sealed) -> Self {
+        Self { key_id: sealed.key_id.as_str().into(), until: sealed.until, bytes: sealed.value.len() }
+    }
+}
+
 impl Entry {
+    /// Under which key lies what its run is given.
+    pub fn sealed_key(&self) -> String {
+        crds::node::sealed_key(&self.uid, self.run)
+    }
+
     fn of(entry: &Assignment) -> Self {
         Self {
             namespace: entry.job.namespace.as_str().into(),

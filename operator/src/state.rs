@@ -7,16 +7,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crds::reason::Reason;
 use jiff::Timestamp;
 
 use crate::action::NodeWrite;
 use crate::observe::{Entry, Job, LeaseSeen, NodeObject, Reported};
 
+use self::denied::Denied;
+use self::phases::Phases;
+
+mod denied;
 mod event;
 mod index;
 mod lease;
+mod phases;
+mod secrets;
 
 pub use event::{Event, NodeOutcome, StatusOutcome};
+pub use phases::Phase;
+pub(crate) use secrets::{Answered, Ready};
 
 /// The time on both clocks: the one that the API server's times are of, and the one that leases are measured by.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +43,8 @@ pub struct Settings {
     pub lost_after: Duration,
     /// How long mass reassignment is held back (P16).
     pub brake_for: Duration,
+    /// How long before a session ends it is renewed.
+    pub renew_before: Duration,
     /// How long a Node must be gone before what is left of it is taken away (P14).
     pub gone_after: Duration,
 }
@@ -65,6 +76,8 @@ pub(crate) struct Node {
     pub(crate) unproven: Option<Arc<str>>,
     /// When the last adoption failed.
     pub(crate) adopt_after: Duration,
+    /// The API server takes none of its writes.
+    pub(crate) denied: Option<Denied>,
     /// What is being written, and what goes into the next write.
     pub(crate) writing: Option<NodeWrite>,
     pub(crate) pending: NodeWrite,
@@ -119,8 +132,16 @@ pub struct State {
     pub(crate) placing: BTreeSet<Arc<str>>,
     /// Jobs whose last status was refused as it was: the next one is as small as can be (P13).
     pub(crate) shrink: BTreeSet<Arc<str>>,
-    /// Jobs of which no assignment is taken by the API server, and why (P13).
-    pub(crate) refused: BTreeMap<Arc<str>, String>,
+    /// Jobs of which there will be no assignment, and why: the API server takes none (P13), or what they name of Secrets is not to be had.
+    pub(crate) refused: BTreeMap<Arc<str>, (Reason, String)>,
+    /// Jobs whose result cannot be made a ConfigMap: of which fence, and why.
+    pub(crate) unpublished: BTreeMap<Arc<str>, (Arc<str>, String)>,
+    /// What came of reading the Secrets of jobs that wait for a node.
+    pub(crate) secrets: BTreeMap<Arc<str>, Answered>,
+    /// Jobs whose Secrets are being read.
+    pub(crate) reading: BTreeSet<Arc<str>>,
+    /// By node and key of what is sealed there: before then it is not renewed once more.
+    pub(crate) renewals: BTreeMap<Place, Duration>,
     /// The second in which jobs were told that no node takes them, and how many.
     pub(crate) told: (u64, usize),
     /// Nodes that refused a job, until when.
@@ -138,6 +159,8 @@ pub struct State {
     pub(crate) blockers: BTreeSet<Arc<str>>,
     /// Since when more than half of the nodes are gone.
     pub(crate) brake_since: Option<Duration>,
+    /// How long all that takes.
+    pub(crate) phases: Phases,
     /// What was seen cannot be (P15).
     pub(crate) impossible: Option<String>,
 }
@@ -161,6 +184,10 @@ impl State {
             placing: BTreeSet::new(),
             shrink: BTreeSet::new(),
             refused: BTreeMap::new(),
+            unpublished: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            reading: BTreeSet::new(),
+            renewals: BTreeMap::new(),
             told: (0, 0),
             avoid: BTreeMap::new(),
             gone: BTreeSet::new(),
@@ -170,6 +197,7 @@ impl State {
             listed: false,
             blockers: BTreeSet::new(),
             brake_since: None,
+            phases: Phases::default(),
             impossible: None,
         }
     }
@@ -182,6 +210,16 @@ impl State {
     /// Jobs in view, waiting for a node, and running somewhere.
     pub fn counts(&self) -> (usize, usize, usize) {
         (self.jobs.len(), self.queue.len() + self.stuck.len(), self.work.len())
+    }
+
+    /// How long the phases of jobs took that have ended since this was asked last.
+    pub fn take_phases(&mut self) -> Vec<(Phase, Duration)> {
+        self.phases.take()
+    }
+
+    /// Why what this attempt left cannot be made a ConfigMap, if that was found.
+    pub(crate) fn why_unpublished(&self, uid: &str, fence: &str) -> Option<&str> {
+        self.unpublished.get(uid).filter(|(of, _)| **of == *fence).map(|(_, why)| why.as_str())
     }
 
     /// Nodes that take work, and all.
@@ -209,6 +247,9 @@ impl State {
         let Some(object) = &node.object else { return Some("it has no WasmNode".to_owned()) };
         if object.unschedulable {
             return Some("spec.unschedulable is true".to_owned());
+        }
+        if let Some(denied) = node.denied.as_ref().filter(|denied| now.mono < denied.until) {
+            return Some(format!("the API server takes no write of it: {}", denied.why));
         }
         if !node.is_taken(self.settings.epoch) {
             return Some("not taken over yet".to_owned());
@@ -238,10 +279,22 @@ impl Node {
         self.object.as_ref().is_some_and(|object| object.uid != ghost.of)
     }
 
+    /// Whether what the entry's run is given was sealed to a key that its agent has no more.
+    pub(crate) fn is_sealed_to_another(&self, entry: &Entry) -> bool {
+        let Some(object) = &self.object else { return false };
+        let sealed = object.sealed.get(entry.sealed_key().as_str());
+        sealed.is_some_and(|sealed| object.key.as_ref().is_none_or(|key| key.id != sealed.key_id))
+    }
+
     /// Whether the entry is part of a write that has not come back.
     pub(crate) fn is_writing(&self, id: &str) -> bool {
         let holds = |write: &NodeWrite| write.add.contains_key(id) || write.cancel.contains_key(id) || write.remove.contains(id);
         holds(&self.pending) || self.writing.as_ref().is_some_and(holds)
+    }
+
+    /// Whether a write of it may be sent now.
+    pub(crate) fn may_write(&self, epoch: i64, now: Now) -> bool {
+        self.is_taken(epoch) && self.writing.is_none() && !self.is_denied(now)
     }
 
     /// Whether this leader may write there.

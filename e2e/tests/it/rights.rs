@@ -65,6 +65,13 @@ fn job() -> Value {
     json!({ "apiVersion": "wasmjob.dev/v1alpha1", "kind": "WasmJob", "metadata": { "name": "one" }, "spec": spec })
 }
 
+/// A ConfigMap with this owner.
+fn owned(kind: &str, version: &str) -> Value {
+    let owner = json!({ "apiVersion": version, "kind": kind, "name": "one", "uid": "11111111-2222-3333-4444-555555555555" });
+    let annotations = json!({ "wasmjob.dev/result": "1-0-1-f/outputs" });
+    json!({ "metadata": { "name": "result", "ownerReferences": [owner], "annotations": annotations }, "data": { "a": "b" } })
+}
+
 fn event(namespace: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Event", "metadata": { "name": "one" }, "reason": "Tried",
@@ -157,8 +164,16 @@ fn reading() -> Vec<Row> {
         ("agent 1", "GET", core("/secrets"), null.clone(), FORBIDDEN, ""),
         ("agent 1", "POST", core("/serviceaccounts/wasmjob-agent/token"), json!({ "spec": {} }), FORBIDDEN, ""),
         ("operator", "GET", core("/secrets/hidden"), null.clone(), FORBIDDEN, ""),
-        ("operator", "GET", core("/configmaps/settings"), null.clone(), FORBIDDEN, ""),
-        ("operator", "POST", core("/configmaps"), map, FORBIDDEN, ""),
+        ("operator", "GET", core("/configmaps/settings"), null.clone(), OK, ""),
+        ("operator", "GET", core("/configmaps"), null.clone(), FORBIDDEN, ""),
+        ("operator", "POST", core("/configmaps"), map.clone(), REFUSED, "is the result of a WasmJob, which owns it"),
+        ("operator", "POST", core("/configmaps"), owned("ConfigMap", "v1"), REFUSED, "is the result of a WasmJob, which owns it"),
+        ("operator", "POST", core("/configmaps"), owned("WasmJob", "wasmjob.dev/v1alpha1"), CREATED, ""),
+        ("operator", "POST", core("/configmaps"), owned("WasmJob", "wasmjob.dev/v1alpha1"), 409, "already exists"),
+        ("operator", "PUT", core("/configmaps/settings"), map.clone(), FORBIDDEN, ""),
+        ("operator", "PATCH", core("/configmaps/settings"), map.clone(), FORBIDDEN, ""),
+        ("operator", "DELETE", core("/configmaps/settings"), null.clone(), FORBIDDEN, ""),
+        ("agent 1", "POST", core("/configmaps"), map, FORBIDDEN, ""),
         ("operator", "GET", jobs(""), null.clone(), OK, ""),
         ("operator", "GET", "/apis/wasmjob.dev/v1alpha1/wasmjobs".to_owned(), null.clone(), OK, ""),
         ("operator", "GET", nodes(""), null.clone(), OK, ""),
@@ -213,6 +228,55 @@ async fn everybody_may_do_their_part_and_nothing_else() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What the message of `CredentialDenied` tells users to create.
+#[tokio::test]
+async fn the_operator_reads_a_secret_that_was_granted_by_name_and_nothing_beside_it() {
+    let cluster = Cluster::shared().await.expect("it starts");
+    let administrator = cluster.client().await.expect("a client");
+    let operator = cluster.client_on("wasmjob-system", "wasmjob-operator", "rights-4").await.expect("granted");
+    cluster.create_namespace("rights-secrets").await.expect("created");
+    let core = |rest: &str| format!("/api/v1/namespaces/rights-secrets{rest}");
+    let rbac = |rest: &str| format!("/apis/rbac.authorization.k8s.io/v1/namespaces/rights-secrets{rest}");
+    let secret = |name: &str| json!({ "metadata": { "name": name }, "stringData": { "a": "b" } });
+    let rule = json!({ "apiGroups": [""], "resources": ["secrets"], "resourceNames": ["granted"], "verbs": ["get"] });
+    let role = json!({ "metadata": { "name": "granted" }, "rules": [rule] });
+    let binding = json!({
+        "metadata": { "name": "granted" },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "granted" },
+        "subjects": [{ "kind": "ServiceAccount", "name": "wasmjob-operator", "namespace": "wasmjob-system" }],
+    });
+    for (path, body) in [
+        (core("/secrets"), secret("granted")),
+        (core("/secrets"), secret("other")),
+        (rbac("/roles"), role),
+        (rbac("/rolebindings"), binding),
+    ] {
+        let (code, said) = ask(&administrator, "POST", &path, &body).await;
+        assert_eq!(code, CREATED, "{path}: {said}");
+    }
+    let begun = Instant::now();
+    // The API server learns of a role a moment after it was written.
+    while ask(&operator, "GET", &core("/secrets/granted"), &Value::Null).await.0 != OK {
+        assert!(begun.elapsed() < Duration::from_mins(1), "it was granted");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let patch = json!({ "metadata": { "labels": { "a": "b" } } });
+    let rows = [
+        ("GET", core("/secrets/other"), Value::Null),
+        ("GET", core("/secrets"), Value::Null),
+        ("GET", core("/secrets?fieldSelector=metadata.name=granted"), Value::Null),
+        ("GET", core("/secrets?watch=true&fieldSelector=metadata.name=granted"), Value::Null),
+        ("PATCH", core("/secrets/granted"), patch),
+        ("DELETE", core("/secrets/granted"), Value::Null),
+    ];
+    for (method, path, body) in rows {
+        let (code, said) = ask(&operator, method, &path, &body).await;
+        assert_eq!(code, FORBIDDEN, "{method} {path}: {said}");
+    }
+    let agent = cluster.client_on("wasmjob-system", "wasmjob-agent", "rights-4").await.expect("granted");
+    assert_eq!(ask(&agent, "GET", &core("/secrets/granted"), &Value::Null).await.0, FORBIDDEN);
 }
 
 #[tokio::test]

@@ -3,14 +3,18 @@
 //! What a spec says is here. What befalls it on the way has files of its own; `stores` has the seam carver with S3 and IPFS.
 
 mod between;
+mod denied;
 mod disk;
 mod faults;
 mod gone;
 mod guests;
 mod kills;
 mod late;
+mod names;
 mod outages;
 mod partition;
+mod secrets;
+mod results;
 mod stage;
 mod steps;
 mod stores;

@@ -30,6 +30,7 @@ fn report(outputs: &[(&str, u64, bool)]) -> Report {
     let result = |(name, size_bytes, published): &(&str, u64, bool)| ResultReport {
         name: (*name).to_owned(),
         uri: published.then(|| "s3://bucket/prefix/".to_owned()),
+        more_uris: Vec::new(),
         size_bytes: *size_bytes,
         files: 1,
         digest: Digest::of(b""),
@@ -40,6 +41,8 @@ fn report(outputs: &[(&str, u64, bool)]) -> Report {
         stdout: StreamReport::default(),
         stderr: StreamReport::default(),
         results: outputs.iter().map(result).collect(),
+        config_maps: Vec::new(),
+        absent_inputs: Vec::new(),
         network_denied: Vec::new(),
         start_time: Timestamp::UNIX_EPOCH,
         finish_time: Timestamp::UNIX_EPOCH,

@@ -11,7 +11,7 @@ use super::patch::operations;
 use super::{Batch, COMPANY, MOST_REPORTS, Mark, Mirror, NodeState, Refusals, WAIT_FOR_COMPANY, Wanted, Wish, next, ready};
 
 fn state(running: i32) -> NodeState {
-    NodeState { running, ready: Some(ready("AgentReady", "", None, Timestamp::UNIX_EPOCH)), allocatable: None, runtime: None }
+    NodeState { running, public_key: "key".to_owned(), ready: Some(ready("AgentReady", "", None, Timestamp::UNIX_EPOCH)), allocatable: None, runtime: None }
 }
 
 /// What a server has after these were written.
@@ -169,4 +169,32 @@ fn a_write_tests_what_it_is_built_on() {
     assert_eq!(said, expected);
     let values: Vec<_> = operations[..5].iter().map(|operation| operation["value"].clone()).collect();
     assert_eq!(values, [json!("u"), json!("other"), json!(7), json!("me"), json!(8)]);
+}
+
+/// Files for ConfigMaps wait until the operator has taken others back; what has none goes on.
+#[test]
+fn the_object_never_holds_more_files_than_an_object_can() {
+    use crds::report::{ByteString, ConfigMapFiles};
+    let with_files = |id: usize| {
+        let id = format!("{id:03}");
+        let mut report = report(&id, 0);
+        let files = BTreeMap::from([("a".to_owned(), ByteString(vec![0; (16 << 10) - 1]))]);
+        let ended = report.ended.as_mut().expect("it has ended");
+        ended.config_maps = vec![ConfigMapFiles { output: "outputs".to_owned(), files }];
+        (id, report)
+    };
+    let mut all: Vec<_> = (0..40).map(with_files).collect();
+    all.extend(reports(40..41, 10));
+    let now = Instant::now();
+    let mut there = Vec::new();
+    // Each write has one of them, or what is small.
+    while let Some(batch) = next(&mirror(&there), &wanted(&all), &mut Refusals::default(), &mut None, now) {
+        there.extend(batch.reports.into_iter().map(|(id, _)| id));
+    }
+    assert_eq!(there.len(), 24, "23 of 22 KiB, and the one without: {there:?}");
+    assert!(there.contains(&"040".to_owned()));
+    // The operator has taken five of them back.
+    let left: Vec<_> = all.into_iter().filter(|(id, _)| !there[..5].contains(id)).collect();
+    let batch = next(&mirror(&there[5..]), &wanted(&left), &mut Refusals::default(), &mut None, now).expect("there is room");
+    assert_eq!(batch.reports.len(), 1);
 }

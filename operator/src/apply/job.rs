@@ -7,7 +7,8 @@ use crds::names::OPERATOR_MANAGER;
 use kube::api::PatchParams;
 use kube::{Api, ResourceExt as _};
 
-use super::{Asking, deleted, json_patch, read, request};
+use super::config_map::{self, Made};
+use super::{Asking, LOOK_AGAIN, deleted, json_patch, read, request};
 use crate::action::StatusWrite;
 use crate::observe::Job;
 use crate::patch::{self, Failed};
@@ -15,8 +16,12 @@ use crate::state::{Event, StatusOutcome};
 
 /// Writes a status against the version it was made from.
 pub(super) async fn write(asking: &Asking, write: StatusWrite) -> Option<Event> {
+    match config_map::make(asking, &write).await {
+        Made::All => {}
+        made => return Some(unmade(asking, write, made).await),
+    }
     let operations = patch::status(&write);
-    let StatusWrite { namespace, name, uid, resource_version, status: _, live: look } = write;
+    let StatusWrite { namespace, name, uid, resource_version, status: _, config_maps: _, live: look } = write;
     let jobs: Api<WasmJob> = Api::namespaced(asking.client.clone(), &namespace);
     if look {
         let found = live(asking, &namespace, &name, &uid).await;
@@ -37,6 +42,11 @@ pub(super) async fn write(asking: &Asking, write: StatusWrite) -> Option<Event> 
             asking.metrics.failed("wasmjob_status");
             StatusOutcome::Refused
         }
+        Err(Failed::Denied(why)) => {
+            tracing::warn!(job = %format!("{namespace}/{name}"), why, "no status of this job is taken from this operator; trying again, seldom");
+            asking.metrics.failed("wasmjob_status");
+            StatusOutcome::Denied
+        }
         Err(failed) => {
             tracing::debug!(job = %format!("{namespace}/{name}"), failed = %failed, "a status write did not hold");
             asking.metrics.failed("wasmjob_status");
@@ -44,6 +54,19 @@ pub(super) async fn write(asking: &Asking, write: StatusWrite) -> Option<Event> 
         }
     };
     Some(Event::StatusWritten { uid, outcome })
+}
+
+/// What the status tells of is not there, so that it is not written.
+async fn unmade(asking: &Asking, write: StatusWrite, made: Made) -> Event {
+    let StatusWrite { namespace, name, uid, config_maps, .. } = write;
+    let outcome = if let (Made::Refused(why), Some(maps)) = (made, config_maps) {
+        tracing::warn!(job = %format!("{namespace}/{name}"), why, "a result could not be published");
+        StatusOutcome::Unpublished { fence: maps.fence.clone(), why }
+    } else {
+        tokio::time::sleep(LOOK_AGAIN).await;
+        StatusOutcome::Stale(live(asking, &namespace, &name, &uid).await)
+    };
+    Event::StatusWritten { uid, outcome }
 }
 
 /// The job by a live GET; `None` if it is gone or another object has its name.

@@ -69,6 +69,20 @@ pub(crate) fn fold(job: &Job, entry: &Entry, node: &str, report: &Report, now: T
     of_this_run(status, job)
 }
 
+/// The status after this report where the ConfigMap that it should have become cannot be made. Whoever made the other one of its name, or
+/// lets none be made, does so the next time too: nothing is tried again for it.
+pub(crate) fn unpublished(job: &Job, entry: &Entry, node: &str, report: &Report, why: &str, now: Timestamp) -> WasmJobStatus {
+    if report.outcome.reason != Reason::Completed {
+        let mut report = report.clone();
+        report.outcome.message = format!("{}; its outputs: {why}", last_words(&report));
+        return fold(job, entry, node, &report, now);
+    }
+    let (since, last) = (Some(started(job, report)), Some(report));
+    let state = RunState::Stopped { reason: Reason::PublishFailed, message: why, since, at: report.finish_time.max(started(job, report)), last };
+    let run = Run { number: job.run(), generation: job.generation, state, attempt: entry.attempt, node_name: Some(node) };
+    of_this_run(WasmJobStatus::of_run(&run, now, job.unfinished()), job)
+}
+
 fn started(job: &Job, report: &Report) -> Timestamp {
     let before = job.unfinished().and_then(|status| status.start_time.as_ref()).map(|time| time.0);
     before.unwrap_or(report.start_time)

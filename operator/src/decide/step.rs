@@ -5,11 +5,13 @@ use std::time::Duration;
 use crds::condition::{self, RunState};
 use crds::node::EndedReport;
 use crds::reason::Reason;
+use crds::report::Report;
 use crds::status::WasmJobStatus;
 use jiff::{SignedDuration, Timestamp};
 
 use super::fold::{self, deadline, own_end};
 use crate::observe::{Entry, Job, Reported, Seen};
+use crate::results::{self, NewConfigMaps};
 
 /// A job's assignment on a node, as it was last seen.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +22,10 @@ pub(crate) struct Work<'a> {
     pub(crate) report: Option<&'a Reported>,
     /// The node was given up by a live look at its Lease (P10): nothing of it runs any more.
     pub(crate) given_up: bool,
+    /// What it is given was sealed to a key that the node's agent has no more: it is sealed again with the next assignment (P2).
+    pub(crate) is_sealed_to_another: bool,
+    /// Why what it left cannot be made a ConfigMap, if that was found.
+    pub(crate) unpublished: Option<&'a str>,
 }
 
 /// What to do for a job now.
@@ -37,6 +43,8 @@ pub(crate) enum Step {
     ReleaseAndAvoid,
     /// Write this status; if `live`, after a live look at the job, since no report is behind its end (P9).
     Write { status: Box<WasmJobStatus>, live: bool },
+    /// Make these ConfigMaps, then write this status, which tells of them.
+    Publish { status: Box<WasmJobStatus>, config_maps: Box<NewConfigMaps> },
     /// Only say that the newest spec was seen: the job has ended (P9).
     Follow,
     /// Delete the job.
@@ -63,13 +71,33 @@ pub(crate) fn with_work(job: &Job, work: &Work<'_>, now: Timestamp) -> Step {
     }
     let report = ended.report(work.report.and_then(|report| report.since));
     if report.outcome.reason == Reason::Refused {
-        return Step::ReleaseAndAvoid;
+        return if work.is_sealed_to_another { Step::Release } else { Step::ReleaseAndAvoid };
     }
     // What was never this run, or was another spec before the first status, counts for nothing (P2).
     if is_stale(job, work.entry) {
         return Step::Release;
     }
-    Step::Write { status: Box::new(fold::fold(job, work.entry, work.node, &report, now)), live: false }
+    ended_with(job, work, report, now)
+}
+
+/// The status of an attempt that has ended, and the ConfigMaps that are made of what it left where it is the job's result.
+fn ended_with(job: &Job, work: &Work<'_>, mut report: Report, now: Timestamp) -> Step {
+    let config_maps = match work.unpublished {
+        Some(why) => Err(why.to_owned()),
+        None => results::config_maps(job, work.entry, &mut report),
+    };
+    let status = fold::fold(job, work.entry, work.node, &report, now);
+    match config_maps {
+        Err(why) if status.is_finished() => {
+            let status = fold::unpublished(job, work.entry, work.node, &report, &why, now);
+            Step::Write { status: Box::new(status), live: false }
+        }
+        Ok(maps) if status.is_finished() && !maps.is_empty() => {
+            let config_maps = Box::new(NewConfigMaps { fence: work.entry.fence.clone(), maps });
+            Step::Publish { status: Box::new(status), config_maps }
+        }
+        _ => Step::Write { status: Box::new(status), live: false },
+    }
 }
 
 /// A job that has ended: its assignment is taken back as soon as nothing of it can run any more.
@@ -137,10 +165,10 @@ pub(crate) fn without_work(job: &Job, now: Timestamp) -> Step {
     }
 }
 
-/// The job ends since no assignment of it is taken (P13).
-pub(crate) fn invalid(job: &Job, why: &str, now: Timestamp) -> Step {
-    let message = format!("the API server refuses to hold an assignment of it: {why}");
-    let state = RunState::Stopped { reason: Reason::InvalidSpec, message: &message, since: None, at: now, last: None };
+/// The job ends since there will be no assignment of it (P13), whatever the reason.
+pub(crate) fn refused(job: &Job, reason: Reason, why: &str, now: Timestamp) -> Step {
+    let since = job.unfinished().and_then(|status| status.start_time.as_ref()).map(|time| time.0);
+    let state = RunState::Stopped { reason, message: why, since, at: now, last: None };
     let attempt = super::retry::next_attempt(&fold::tries(job));
     Step::Write { status: Box::new(fold::without_report(job, state, attempt, now)), live: true }
 }

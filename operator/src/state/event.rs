@@ -4,14 +4,21 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crds::reason::Reason;
+
 use super::{Node, Now, State};
+use crate::action::SecretsRead;
 use crate::observe::{Job, LeaseSeen, NodeObject};
+use crate::secrets::Outcome;
 
 /// How long a node that could not be forgotten is left alone.
 const FORGET_AGAIN_AFTER: Duration = Duration::from_mins(1);
 
 /// How long a job whose status the API server refuses in any size is left alone.
 const REFUSED_AGAIN_AFTER: Duration = Duration::from_mins(1);
+
+/// How long a job is left alone of which the API server takes no status from us.
+const DENIED_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 /// How long a node that could not be adopted is left alone.
 const ADOPT_AGAIN_AFTER: Duration = Duration::from_secs(2);
@@ -74,6 +81,10 @@ pub enum Event {
         uid: Arc<str>,
         job: Option<Box<Job>>,
     },
+    SecretsRead {
+        read: SecretsRead,
+        outcome: Outcome,
+    },
     Adopted {
         node: Arc<str>,
         object: Option<Box<NodeObject>>,
@@ -89,6 +100,11 @@ pub enum Event {
     /// What was left of a node whose Node is gone was taken away, or changed before, or the Node is there.
     Forgotten {
         node: Arc<str>,
+    },
+    /// The API server takes no write of this node, whatever it holds.
+    NodeDenied {
+        node: Arc<str>,
+        why: String,
     },
     /// The API server takes no assignment of this job (P13).
     EntryRefused {
@@ -114,6 +130,10 @@ pub enum StatusOutcome {
     Stale(Option<Box<Job>>),
     /// The API server refuses such a status, whatever it is tested against (P13).
     Refused,
+    /// It takes none of us.
+    Denied,
+    /// It was not written: the ConfigMap that it tells of cannot be made of what this attempt left.
+    Unpublished { fence: Arc<str>, why: String },
 }
 
 impl State {
@@ -177,10 +197,16 @@ impl State {
             Event::JobRead { uid, job } => self.job_read(&uid, job.map(|job| *job)),
             Event::Adopted { node, object } => self.adopted(&node, object.map(|object| *object), now),
             Event::NodeWritten { node, outcome } => self.node_written(&node, outcome, now),
+            Event::NodeDenied { node, why } => self.denied(&node, &why, now),
             Event::EntryRefused { uid, why } => {
-                self.refused.insert(uid.clone(), why);
+                let why = format!("the API server refuses to hold an assignment of it: {why}");
+                self.refused.insert(uid.clone(), (Reason::InvalidSpec, why));
                 self.dirty.insert(uid);
             }
+            Event::SecretsRead { read, outcome } => match &read.renews {
+                Some(node) => self.secrets_renewed(node, &read, outcome),
+                None => self.secrets_read(read, outcome, now),
+            },
             Event::StatusWritten { uid, outcome } => self.status_written(&uid, outcome, now),
         }
     }
@@ -223,8 +249,11 @@ impl State {
         }
         self.list_floors.remove(uid);
         self.stuck.remove(uid);
+        self.phases.forget(uid);
         self.avoid.remove(uid);
         self.refused.remove(uid);
+        self.unpublished.remove(uid);
+        self.secrets.remove(uid);
         self.shrink.remove(uid);
         if let Some(at) = self.timer_of.remove(uid) {
             self.timers.remove(&(at, uid.clone()));
@@ -249,6 +278,7 @@ impl State {
 
     fn status_written(&mut self, uid: &Arc<str>, outcome: StatusOutcome, now: Now) {
         self.writing.remove(uid);
+        self.phases.folded(uid, matches!(outcome, StatusOutcome::Written(_)), now);
         let floor = self.floors.remove(uid).unwrap_or(0);
         match outcome {
             StatusOutcome::Written(job) => {
@@ -257,6 +287,12 @@ impl State {
             }
             StatusOutcome::Stale(Some(job)) => self.see_job(*job, floor),
             StatusOutcome::Stale(None) => self.forget_job(uid),
+            StatusOutcome::Denied => {
+                return self.wake(uid, now.wall.checked_add(DENIED_AGAIN_AFTER).unwrap_or(now.wall));
+            }
+            StatusOutcome::Unpublished { fence, why } => {
+                self.unpublished.insert(uid.clone(), (fence, why));
+            }
             StatusOutcome::Refused => {
                 if !self.shrink.insert(uid.clone()) {
                     // Not in any size: the same bytes are not sent again and again (P13).
@@ -274,6 +310,10 @@ impl State {
         let floor = node.floor;
         let ids = write.cancel.keys().chain(&write.remove);
         let of_entries: Vec<_> = ids.filter_map(|id| Some(node.entry(id)?.0.uid.clone())).collect();
+        let is_written = matches!(outcome, NodeOutcome::Written(_));
+        if is_written {
+            node.denied = None;
+        }
         match outcome {
             NodeOutcome::Written(object) | NodeOutcome::Stale(Some(object)) => self.see_node(name, *object, floor, now),
             // An object with another UID was made after what that answer tells.
@@ -282,6 +322,7 @@ impl State {
         }
         for entry in write.add.values() {
             self.placing.remove(&entry.uid);
+            self.phases.assigned(&entry.uid, is_written && self.work.contains_key(&entry.uid), now);
             self.dirty.insert(entry.uid.clone());
         }
         // Whatever of it was not done is found to be missing again; and where a watch overtook the answer, nothing else tells that the
@@ -296,6 +337,7 @@ impl State {
         let floor = node.adopt_floor;
         if let Some(object) = object {
             node.unproven = node.unproven.take().filter(|uid| *uid != object.uid);
+            node.denied = None;
             self.see_node(name, object, floor, now);
             self.look_at_stuck();
         }

@@ -37,7 +37,14 @@ fn after(job: &Job, spec: Value, step: Step) -> Job {
 fn tried(spec: &Value, reason: Reason) -> Job {
     let fresh = job(spec.clone());
     let report = ended(reason);
-    let work = Work { node: "n1", entry: &entry(&fresh, 1), report: Some(&report), given_up: false };
+    let work = Work {
+        node: "n1",
+        entry: &entry(&fresh, 1),
+        report: Some(&report),
+        given_up: false,
+        is_sealed_to_another: false,
+        unpublished: None,
+    };
     after(&fresh, spec.clone(), with_work(&fresh, &work, second(14)))
 }
 
@@ -128,7 +135,11 @@ fn a_job_with_work_follows_what_is_reported() {
         let job = job(spec.clone());
         let mut entry = entry(&job, 1);
         entry.cancel = cancel;
-        let step = with_work(&job, &Work { node: "n1", entry: &entry, report: report.as_ref(), given_up }, second(14));
+        let step = with_work(
+            &job,
+            &Work { node: "n1", entry: &entry, report: report.as_ref(), given_up, is_sealed_to_another: false, unpublished: None },
+            second(14),
+        );
         assert_eq!(kind(&step), expected, "{spec} {report:?}");
     }
 }
@@ -138,7 +149,14 @@ fn what_is_folded_is_taken_back_and_counts_once() {
     let spec = json!({ "backoffLimit": 3 });
     let tried = tried(&spec, Reason::Trap);
     let report = ended(Reason::Trap);
-    let work = Work { node: "n1", entry: &entry(&tried, 1), report: Some(&report), given_up: false };
+    let work = Work {
+        node: "n1",
+        entry: &entry(&tried, 1),
+        report: Some(&report),
+        given_up: false,
+        is_sealed_to_another: false,
+        unpublished: None,
+    };
     assert_eq!(with_work(&tried, &work, second(15)), Step::Release, "its fence is in status (P7)");
 
     let status = tried.unfinished().expect("it is tried again");
@@ -160,7 +178,7 @@ fn an_ended_job_takes_back_what_has_ended_and_cancels_the_rest() {
     for (report, given_up, cancel, expected) in rows {
         let mut entry = entry(&done, 1);
         entry.cancel = cancel;
-        let work = Work { node: "n1", entry: &entry, report: report.as_ref(), given_up };
+        let work = Work { node: "n1", entry: &entry, report: report.as_ref(), given_up, is_sealed_to_another: false, unpublished: None };
         assert_eq!(with_work(&done, &work, second(20)), expected, "{report:?}");
     }
 }
@@ -172,7 +190,11 @@ fn an_entry_of_another_spec_is_cancelled_and_not_counted() {
     let edited = job(json!({ "args": ["x"] }));
     let mut entry = entry(&before, 1);
     let step = |entry: &Entry, report: Option<Reported>| {
-        with_work(&edited, &Work { node: "n1", entry, report: report.as_ref(), given_up: false }, second(14))
+        with_work(
+            &edited,
+            &Work { node: "n1", entry, report: report.as_ref(), given_up: false, is_sealed_to_another: false, unpublished: None },
+            second(14),
+        )
     };
     assert_eq!(step(&entry, None), Step::Cancel);
     entry.cancel = true;
@@ -188,8 +210,11 @@ fn the_last_of_several_failures_says_how_often() {
     second_entry.fence = "fedcba9876543210fedcba9876543210".into();
     let mut report = ended(Reason::GuestExit);
     report.fence = second_entry.fence.clone();
-    let status =
-        status_of(with_work(&tried, &Work { node: "n2", entry: &second_entry, report: Some(&report), given_up: false }, second(30)));
+    let status = status_of(with_work(
+        &tried,
+        &Work { node: "n2", entry: &second_entry, report: Some(&report), given_up: false, is_sealed_to_another: false, unpublished: None },
+        second(30),
+    ));
     let finished = &status.conditions[0];
     assert_eq!(
         (finished.reason.as_str(), finished.message.as_str()),
