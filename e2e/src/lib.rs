@@ -1,4 +1,4 @@
-//! Starts real programs for tests: a Kubernetes control plane, MinIO, kubo, and an HTTP server that can misbehave, each on a free
+//! Starts real programs for tests: a Kubernetes control plane, MinIO, kubo, an OCI registry, and an HTTP server that can misbehave, each on a free
 //! loopback port with a folder of its own, stopped by its own process id when dropped, also when a test panics. Nothing here
 //! stands in for a real component, and nothing reaches beyond loopback. Holds no assertions about features: those are in `tests/it`.
 
@@ -10,6 +10,7 @@ mod config;
 pub mod kubo;
 pub mod minio;
 mod process;
+pub mod registry;
 pub mod server;
 pub mod tap;
 
@@ -21,6 +22,7 @@ pub use cluster::Cluster;
 pub use config::cache;
 pub use kubo::Kubo;
 pub use minio::Minio;
+pub use registry::Registry;
 pub use server::{Answer, Server};
 
 /// The built `wasmjob`, which lies beside the test programs.

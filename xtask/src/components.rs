@@ -29,7 +29,7 @@ struct Component {
     installed: Option<(&'static str, &'static [&'static str])>,
 }
 
-const COMPONENTS: [Component; 7] = [
+const COMPONENTS: [Component; 8] = [
     Component {
         name: "minio",
         folder: "minio",
@@ -46,6 +46,15 @@ const COMPONENTS: [Component; 7] = [
         package: "github.com/ipfs/kubo/cmd/ipfs",
         ldflags: "",
         installed: Some(("ipfs", &["version", "--number"])),
+    },
+    Component {
+        name: "registry",
+        folder: "distribution",
+        module: "github.com/distribution/distribution/v3",
+        package: "github.com/distribution/distribution/v3/cmd/registry",
+        // What a build of the module calls itself cannot be compared; so is an installed one not looked for.
+        ldflags: "",
+        installed: None,
     },
     Component {
         name: "etcd",

@@ -40,7 +40,7 @@ enum Verb {
     Check,
     /// Build the guest programs under examples/.
     Guests(guests::Options),
-    /// Build the real programs that tests run against (MinIO, kubo, etcd, Kubernetes) into the cache, unless they are there.
+    /// Build the real programs that tests run against (MinIO, kubo, a registry, etcd, Kubernetes) into the cache, unless they are there.
     Components {
         /// Only these; all of them if none is named.
         names: Vec<String>,

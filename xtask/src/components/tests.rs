@@ -33,7 +33,7 @@ fn an_installed_program_counts_only_with_the_same_version() {
 #[test]
 fn an_unknown_component_is_refused_before_anything_is_built() {
     let error = components(&["nats".to_owned()]).expect_err("there is none");
-    let known = "minio, kubo, etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubectl";
+    let known = "minio, kubo, registry, etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubectl";
     assert_eq!(error.to_string(), format!("no component \"nats\": there are {known}"));
 }
 
