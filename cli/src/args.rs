@@ -54,7 +54,7 @@ pub(crate) struct ValidateArgs {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct RunArgs {
     /// A job document (FILE.yaml, FILE.yml, FILE.json, or - for standard input), or a module: a file, an http(s):// or s3:// URL,
-    /// ipfs://CID[/PATH], or a CID
+    /// ipfs://CID[/PATH], a CID, or oci://IMAGE
     #[arg(value_name = "JOB.yaml|MODULE", value_parser = parse_target)]
     pub(crate) target: Target,
 
@@ -62,7 +62,7 @@ pub(crate) struct RunArgs {
     #[arg(value_name = "ARGS", allow_negative_numbers = true)]
     pub(crate) args: Vec<String>,
 
-    /// Give the program files to read: a file or directory, a URL, s3://BUCKET/KEY, s3://BUCKET/PREFIX/, ipfs://CID[/PATH] or a CID,
+    /// Give the program files to read: a file or directory, a URL, s3://BUCKET/KEY, s3://BUCKET/PREFIX/, ipfs://CID[/PATH], a CID or oci://IMAGE,
     /// seen in directory PATH (default /inputs for the first, /inputs/NAME for others)
     /// (-v CID:PATH and -u URL are older spellings of the same)
     #[arg(

@@ -130,9 +130,8 @@ fn named_input(input: &InputArg, others: &[Input]) -> (Input, Option<PathBuf>) {
         http: sources.http,
         s3: sources.s3,
         ipfs: sources.ipfs,
-        config_map: None,
-        inline: None,
-        digest: None,
+        oci: sources.oci,
+        ..Input::default()
     };
     (input, file)
 }
@@ -159,6 +158,7 @@ fn split(source: &SourceArg) -> (ModuleSource, Option<PathBuf>) {
         SourceArg::Http(http) => sources.http = Some(http),
         SourceArg::S3(s3) => sources.s3 = Some(s3),
         SourceArg::Ipfs(ipfs) => sources.ipfs = Some(ipfs),
+        SourceArg::Oci(oci) => sources.oci = Some(oci),
     }
     (sources, file)
 }

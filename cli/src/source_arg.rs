@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use cid::Cid;
-use crds::source::{HttpSource, IpfsSource, S3Source};
+use crds::source::{HttpSource, IpfsSource, OciSource, S3Source};
 use url::Url;
 
 #[cfg(test)]
@@ -19,6 +19,7 @@ pub(crate) enum SourceArg {
     Http(HttpSource),
     S3(S3Source),
     Ipfs(IpfsSource),
+    Oci(OciSource),
 }
 
 /// `SRC[:PATH]` of an input.
@@ -74,6 +75,7 @@ pub(crate) fn short_name(source: &SourceArg) -> String {
         SourceArg::Http(HttpSource { url }) => Url::parse(url).map(|url| dns_label(&stem(url.path()))).unwrap_or_default(),
         SourceArg::S3(S3Source { key, prefix, .. }) => dns_label(&stem(key.as_deref().or(prefix.as_deref()).unwrap_or_default())),
         SourceArg::Ipfs(IpfsSource { path: Some(path), .. }) => dns_label(&stem(path)),
+        SourceArg::Oci(source) => dns_label(source.repository_name()),
         // The end of a CID tells it from others; its beginning is the same for nearly all.
         SourceArg::Ipfs(IpfsSource { cid, path: None }) => {
             let start = cid.len().saturating_sub(10);
@@ -108,15 +110,16 @@ fn split_path(text: &str) -> (&str, Option<&str>) {
 
 fn parse_source(text: &str) -> Result<SourceArg, String> {
     if text.is_empty() {
-        return Err("name a file, a URL, s3://BUCKET/KEY, ipfs://CID or a CID".to_owned());
+        return Err("name a file, a URL, s3://BUCKET/KEY, ipfs://CID, a CID or oci://IMAGE".to_owned());
     }
     if let Some((scheme, rest)) = text.split_once("://") {
         return match scheme.to_ascii_lowercase().as_str() {
             "http" | "https" => parse_http(text),
             "s3" => parse_s3(rest),
             "ipfs" => parse_ipfs(rest),
+            "oci" => parse_oci(rest),
             "file" => Ok(SourceArg::Local(PathBuf::from(rest))),
-            _ => Err(format!("{scheme}:// is no scheme that is fetched: use http, https, s3 or ipfs")),
+            _ => Err(format!("{scheme}:// is no scheme that is fetched: use http, https, s3, ipfs or oci")),
         };
     }
     match text.strip_prefix("/ipfs/") {
@@ -149,6 +152,13 @@ fn parse_ipfs(rest: &str) -> Result<SourceArg, String> {
     Cid::try_from(cid).map_err(|error| format!("{cid:?} is no CID: {error}"))?;
     let path = path.trim_matches('/');
     Ok(SourceArg::Ipfs(IpfsSource { cid: cid.to_owned(), path: (!path.is_empty()).then(|| path.to_owned()) }))
+}
+
+fn parse_oci(image: &str) -> Result<SourceArg, String> {
+    if image.is_empty() {
+        return Err("write oci://IMAGE, such as oci://ghcr.io/team/prog:1.2".to_owned());
+    }
+    Ok(SourceArg::Oci(OciSource { image: image.to_owned() }))
 }
 
 /// A CID, with or without scheme and path. A file that happens to be called so is written with `./` before it.

@@ -6,6 +6,7 @@ use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::rules;
+use crate::secret::CredentialsSecretRef;
 
 /// Bytes behind an `http` or `https` URL.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, KubeSchema)]
@@ -20,6 +21,7 @@ pub struct HttpSource {
 /// An object, or every object under a prefix, in an S3 bucket.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default, KubeSchema)]
 #[x_kube(validation = ("has(self.key) != has(self.prefix)", "must have exactly one of key (one object) and prefix (every object whose key begins with it)"))]
+#[x_kube(validation = ("!has(self.pattern) || has(self.prefix)", "pattern chooses among many objects: set it together with prefix, which may be empty"))]
 #[x_kube(validation = ("!has(self.versionId) || has(self.key)", "versionId belongs to one object: set it together with key"))]
 #[serde(rename_all = "camelCase")]
 pub struct S3Source {
@@ -37,6 +39,12 @@ pub struct S3Source {
     #[schemars(length(max = 1024))]
     #[x_kube(validation = rules::key_prefix())]
     pub prefix: Option<String>,
+    /// Of the objects under prefix, only those whose path below it matches this glob, such as **/*.csv: * and ? stay within one name,
+    /// ** goes through any number of directories, {a,b} is one of several, [a-c] a character. Default: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    #[x_kube(validation = rules::glob())]
+    pub pattern: Option<String>,
     /// The bucket's region. Default: the runner's own, else us-east-1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
@@ -51,6 +59,10 @@ pub struct S3Source {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub version_id: Option<String>,
+    /// Secret with the credentials for this store. Default: those that the administrator gave the namespace, for their own endpoint only;
+    /// without any, requests are not signed. On the command line: always the user's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials_secret_ref: Option<CredentialsSecretRef>,
 }
 
 /// A file or directory in IPFS. Every block is checked against its CID.
@@ -66,6 +78,17 @@ pub struct IpfsSource {
     #[schemars(length(max = 1024))]
     #[x_kube(validation = rules::relative_path())]
     pub path: Option<String>,
+}
+
+/// A module or files in an OCI registry. Manifests and layers are checked against their digests.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OciSource {
+    /// The image or artifact, as a container's image is named: ghcr.io/team/prog:1.2, or with the digest of its manifest
+    /// ghcr.io/team/prog@sha256:…, which then is checked. Without a registry it is Docker Hub's, without a tag it is latest.
+    #[schemars(length(max = 512))]
+    #[x_kube(validation = rules::image())]
+    pub image: String,
 }
 
 /// A key of a ConfigMap in the job's own namespace, or all of its keys. Read when an attempt starts.
@@ -106,10 +129,22 @@ pub enum Source<'a> {
     Http(&'a HttpSource),
     S3(&'a S3Source),
     Ipfs(&'a IpfsSource),
+    Oci(&'a OciSource),
     /// Only in a cluster, and only until the agent has read it.
     ConfigMap(&'a ConfigMapSource),
     /// Base64 of the bytes themselves.
     Inline(&'a str),
+}
+
+// === impl OciSource ===
+
+impl OciSource {
+    /// The last name in the image's: `prog` of `ghcr.io/team/prog:1.2`.
+    pub fn repository_name(&self) -> &str {
+        let name = self.image.split('@').next().unwrap_or_default();
+        let last = name.rsplit('/').next().unwrap_or_default();
+        last.split(':').next().unwrap_or_default()
+    }
 }
 
 // === impl Source ===
@@ -120,13 +155,20 @@ impl<'a> Source<'a> {
         http: Option<&'a HttpSource>,
         s3: Option<&'a S3Source>,
         ipfs: Option<&'a IpfsSource>,
+        oci: Option<&'a OciSource>,
         config_map: Option<&'a ConfigMapSource>,
         inline: Option<&'a str>,
     ) -> Option<Self> {
-        let mut set =
-            [http.map(Self::Http), s3.map(Self::S3), ipfs.map(Self::Ipfs), config_map.map(Self::ConfigMap), inline.map(Self::Inline)]
-                .into_iter()
-                .flatten();
+        let mut set = [
+            http.map(Self::Http),
+            s3.map(Self::S3),
+            ipfs.map(Self::Ipfs),
+            oci.map(Self::Oci),
+            config_map.map(Self::ConfigMap),
+            inline.map(Self::Inline),
+        ]
+        .into_iter()
+        .flatten();
         let only = set.next()?;
         set.next().is_none().then_some(only)
     }

@@ -29,16 +29,7 @@ fn a_small_module_goes_along_and_a_large_one_gets_a_place_and_its_digest() {
 fn inputs_of_this_machine_are_noted() {
     let directory = tempfile::tempdir().expect("the temporary directory is writable");
     let mut job = job_of_size(directory.path(), 3);
-    let input = |name: &str| Input {
-        name: name.to_owned(),
-        mount_path: None,
-        http: None,
-        s3: None,
-        ipfs: None,
-        config_map: None,
-        inline: None,
-        digest: None,
-    };
+    let input = |name: &str| Input { name: name.to_owned(), ..Input::default() };
     job.job.spec.run.inputs = vec![input("file"), input("dir")];
     job.local = LocalSources {
         inputs: [("file".to_owned(), directory.path().join("my prog.wasm")), ("dir".to_owned(), directory.path().to_owned())].into(),

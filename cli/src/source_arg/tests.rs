@@ -17,6 +17,10 @@ fn ipfs(cid: &str, path: Option<&str>) -> SourceArg {
     SourceArg::Ipfs(IpfsSource { cid: cid.to_owned(), path: path.map(str::to_owned) })
 }
 
+fn oci(image: &str) -> SourceArg {
+    SourceArg::Oci(OciSource { image: image.to_owned() })
+}
+
 fn s3(key: Option<&str>, prefix: Option<&str>) -> SourceArg {
     let owned = |text: Option<&str>| text.map(str::to_owned);
     SourceArg::S3(S3Source { bucket: "b".to_owned(), key: owned(key), prefix: owned(prefix), ..S3Source::default() })
@@ -60,14 +64,19 @@ fn inputs_split_at_the_last_colon_that_begins_a_path() {
     check_input(&format!("ipfs://{CID0}/a:/in"), ipfs(CID0, Some("a")), Some("/in"));
     check_input(&format!("ipfs://{CID0}:in"), ipfs(CID0, None), Some("/in"));
     check_input(&format!("/ipfs/{CID0}/"), ipfs(CID0, None), None);
+    check_input("oci://ghcr.io/team/prog:1.2", oci("ghcr.io/team/prog:1.2"), None);
+    check_input("oci://localhost:5000/prog", oci("localhost:5000/prog"), None);
+    check_input("oci://localhost:5000/prog:1:/in", oci("localhost:5000/prog:1"), Some("/in"));
+    check_input("oci://a/b@sha256:00:/in", oci("a/b@sha256:00"), Some("/in"));
     check_input(&format!("./{CID0}"), local(&format!("./{CID0}")), None);
 }
 
 #[test]
 fn what_names_no_source_is_refused_with_what_to_write() {
     let refusal = |text: &str| parse_input(text).expect_err(text);
-    assert_eq!(refusal(""), "name a file, a URL, s3://BUCKET/KEY, ipfs://CID or a CID");
-    assert_eq!(refusal("ftp://h/a"), "ftp:// is no scheme that is fetched: use http, https, s3 or ipfs");
+    assert_eq!(refusal(""), "name a file, a URL, s3://BUCKET/KEY, ipfs://CID, a CID or oci://IMAGE");
+    assert_eq!(refusal("ftp://h/a"), "ftp:// is no scheme that is fetched: use http, https, s3, ipfs or oci");
+    assert_eq!(refusal("oci://"), "write oci://IMAGE, such as oci://ghcr.io/team/prog:1.2");
     assert_eq!(refusal("s3:///k"), "write s3://BUCKET/KEY, or s3://BUCKET/PREFIX/ for all objects under a prefix");
     assert!(refusal("ipfs://nocid/a").starts_with("\"nocid\" is no CID: "));
     assert_eq!(refusal("https://u:p@h/a"), "no user or password in a URL: they would stand in the job's YAML and status");
@@ -107,6 +116,8 @@ fn short_names_are_dns_labels_from_the_last_name() {
     check("s3://b/dir/iris.csv", "iris");
     check("s3://b/dir/sub/", "sub");
     check("s3://b", "");
+    check("oci://ghcr.io/team/Seam_carve:1.2", "seam-carve");
+    check("oci://localhost:5000/prog@sha256:00", "prog");
     check(CID0, "cid-sbocarpjrq");
     check(&format!("{CID0}/prog.wasm"), "prog");
     check(&format!("{}.wasm", "long-".repeat(20)), "long-long-long-long-long-long-long-long-long-long");

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use e2e::Server;
 use sha2::{Digest as _, Sha256};
 
+use crate::oci::registry_of_samples;
 use crate::place::{Place, Ran, example, examples, files};
 use crate::svg;
 
@@ -192,6 +193,7 @@ fn sample(name: &str, stdout: &str, kept: &[String]) {
         "echo" => ("hello world\n".to_owned(), &[]),
         "fibonacci" => ("[0, 1, 1, 2, 3, 5, 8, 13, 21, 34]\n".to_owned(), &[]),
         "hello-json" => ("Hello! test value 1, test value 2\n".to_owned(), &[]),
+        "oci" => (input("pca-svg/flowers.csv"), &[]),
         "pca-svg" => {
             svg::shows(stdout, input("pca-svg/flowers.csv").split([',', '\n']).filter(|number| !number.trim().is_empty()).count() / 2);
             (stdout.to_owned(), &[])
@@ -206,8 +208,9 @@ fn sample(name: &str, stdout: &str, kept: &[String]) {
     assert_eq!((stdout, kept), (expected.as_str(), &files.iter().map(|&file| file.to_owned()).collect::<Vec<_>>()[..]), "{name}");
 }
 
-#[test]
-fn every_sample_runs_as_it_says() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_sample_runs_as_it_says() {
+    let registry = registry_of_samples().await;
     let server = Server::start().expect("it starts");
     server.folder("/", &examples());
     example("target/guests/checksum.wasm");
@@ -216,6 +219,7 @@ fn every_sample_runs_as_it_says() {
         let place = Place::new();
         // Where the comment in each sample says that the files are served.
         let yaml = fs::read_to_string(&path).expect("read").replace("http://127.0.0.1:8080", server.url("").as_str());
+        let yaml = yaml.replace("127.0.0.1:5000", &registry.host());
         let ran = place.write("job.yaml", yaml).run(&["run", "job.yaml"]);
         assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{name}: {ran:?}");
         let kept: Vec<_> = files(&place.path().join(format!("{name}-outputs"))).into_keys().collect();

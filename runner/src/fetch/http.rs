@@ -12,7 +12,7 @@ use std::time::Duration;
 use crds::digest::Digest;
 use crds::reason::Reason;
 use futures_util::StreamExt as _;
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_DISPOSITION, LOCATION, RETRY_AFTER};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_DISPOSITION, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use url::Url;
 
@@ -24,7 +24,7 @@ use super::path::file_name;
 use super::retry::{Setback, retrying};
 use super::{FetchLimits, Fetched, Progress, Want};
 use crate::failure::{Failure, chain};
-use crate::store::Store;
+use crate::store::{Blob, Store};
 
 /// A client that is built when the first URL is fetched: reading the machine's certificates is not free.
 #[derive(Debug)]
@@ -48,36 +48,63 @@ impl Http {
     }
 
     async fn attempt(&self, store: &Store, url: &Url, want: Want<'_>, progress: &Progress) -> Result<Fetched, Setback> {
-        let response = self.follow(url.clone()).await?;
-        let what = shown(url);
-        if let Some(length) = response.content_length() {
-            if length > want.max_bytes {
-                return Err(too_large(&what, want.max_bytes).into());
-            }
-            progress.expect(length);
-        }
+        let response = accept(self.follow(url.clone(), |_| HeaderMap::new()).await?)?;
         let disposition = response.headers().get(CONTENT_DISPOSITION).map(|value| value.as_bytes().to_vec());
         let name = disposition.and_then(|value| name::of_disposition(&value)).or_else(|| name::of_url(url));
-        let mut intake = Intake::new(store, want.max_bytes, progress);
-        let mut pace = Pace::new(&self.limits);
-        let mut body = response.bytes_stream();
-        while let Some(chunk) = pace.wait(body.next(), &what).await? {
-            let bytes = chunk.map_err(|e| broken(&what, &e))?;
-            pace.count(bytes.len(), &what)?;
-            intake.push(bytes, &what).await?;
-        }
-        let blob = intake.finish(want.expected, &what).await?;
+        let blob = self.keep(response, &shown(url), store, want, progress).await?;
         // Without the note the next fetch asks the server again, and that is all.
         let _ = store.set_note(&name_key(url.as_str(), &blob.digest()), name.as_deref().unwrap_or_default().as_bytes());
         Ok(Fetched { blob, name })
     }
 
-    /// The first answer that is no redirect, if it is a 200.
-    async fn follow(&self, mut url: Url) -> Result<Response, Setback> {
+    /// What an answer carries, as a blob. `what` names it for messages.
+    pub(super) async fn keep(
+        &self,
+        response: Response,
+        what: &str,
+        store: &Store,
+        want: Want<'_>,
+        progress: &Progress,
+    ) -> Result<Blob, Setback> {
+        if let Some(length) = response.content_length() {
+            if length > want.max_bytes {
+                return Err(too_large(what, want.max_bytes).into());
+            }
+            progress.expect(length);
+        }
+        let mut intake = Intake::new(store, want.max_bytes, progress);
+        let mut pace = Pace::new(&self.limits);
+        let mut body = response.bytes_stream();
+        while let Some(chunk) = pace.wait(body.next(), what).await? {
+            let bytes = chunk.map_err(|e| broken(what, &e))?;
+            pace.count(bytes.len(), what)?;
+            intake.push(bytes, what).await?;
+        }
+        Ok(intake.finish(want.expected, what).await?)
+    }
+
+    /// What an answer carries, in memory.
+    pub(super) async fn read(&self, response: Response, what: &str, max_bytes: usize) -> Result<Vec<u8>, Setback> {
+        let mut pace = Pace::new(&self.limits);
+        let mut body = response.bytes_stream();
+        let mut read = Vec::new();
+        while let Some(chunk) = pace.wait(body.next(), what).await? {
+            let bytes = chunk.map_err(|e| broken(what, &e))?;
+            pace.count(bytes.len(), what)?;
+            if read.len() + bytes.len() > max_bytes {
+                return Err(too_large(what, max_bytes as u64).into());
+            }
+            read.extend_from_slice(&bytes);
+        }
+        Ok(read)
+    }
+
+    /// The first answer that is no redirect, whatever it says. `headers` decides for each URL what is sent there.
+    pub(super) async fn follow(&self, mut url: Url, headers: impl Fn(&Url) -> HeaderMap) -> Result<Response, Setback> {
         for _ in 0..=self.limits.redirects {
-            let response = self.ask(&url, None).await?;
+            let response = self.ask_with(&url, headers(&url)).await?;
             if !response.status().is_redirection() || response.status() == StatusCode::NOT_MODIFIED {
-                return accept(&url, response);
+                return Ok(response);
             }
             let location = response.headers().get(LOCATION).map(reqwest::header::HeaderValue::as_bytes);
             url = next_hop(&url, location)?;
@@ -88,10 +115,13 @@ impl Http {
 
     /// One request to one checked address.
     pub(super) async fn ask(&self, url: &Url, accept: Option<&'static str>) -> Result<Response, Setback> {
+        self.ask_with(url, accept.into_iter().map(|accept| (ACCEPT, HeaderValue::from_static(accept))).collect()).await
+    }
+
+    async fn ask_with(&self, url: &Url, headers: HeaderMap) -> Result<Response, Setback> {
         let what = shown(url);
         self.addresses.check_url(url).map_err(|refused| denied(&what, &refused))?;
-        let request = self.client()?.get(url.clone()).header(ACCEPT_ENCODING, "identity");
-        let request = accept.into_iter().fold(request, |request, accept| request.header(ACCEPT, accept));
+        let request = self.client()?.get(url.clone()).headers(headers).header(ACCEPT_ENCODING, "identity");
         let response = match tokio::time::timeout(self.limits.idle_timeout, request.send()).await {
             Ok(answer) => answer.map_err(|e| broken(&what, &e))?,
             Err(_) => return Err(Setback::passing(Reason::FetchTimeout, format!("{what}: no answer in time"))),
@@ -170,9 +200,9 @@ impl reqwest::dns::Resolve for CheckedNames {
 }
 
 /// The answer if it is the whole file; else what it means.
-fn accept(url: &Url, response: Response) -> Result<Response, Setback> {
+pub(super) fn accept(response: Response) -> Result<Response, Setback> {
     let status = response.status();
-    let message = |advice: &str| format!("{}: the server answered {status}{advice}", shown(url));
+    let message = |advice: &str| format!("{}: the server answered {status}{advice}", shown(response.url()));
     match status {
         StatusCode::OK => Ok(response),
         StatusCode::NOT_FOUND | StatusCode::GONE => Err(Setback::last(Reason::FetchNotFound, message("; check the URL"))),

@@ -30,6 +30,8 @@ fn value() -> impl Strategy<Value = Value> {
         "prefix",
         "ipfs",
         "cid",
+        "oci",
+        "image",
         "path",
         "inline",
         "digest",

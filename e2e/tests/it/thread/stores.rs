@@ -8,6 +8,7 @@ use e2e::{Kubo, Minio, Server};
 use serde_json::{Value, json};
 
 use super::stage::{Stage, attempts, reason};
+use crate::oci::registry_of_samples;
 use crate::place::{example, examples};
 
 const MODULE: &str = "seam-carver/seam-carver.wasm";
@@ -100,6 +101,7 @@ fn args(name: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_sample_is_applied_and_runs() {
+    let registry = registry_of_samples().await;
     let server = Server::start().expect("it starts");
     server.folder("/", &examples());
     let stage = Stage::new("samples").await;
@@ -108,6 +110,7 @@ async fn every_sample_is_applied_and_runs() {
     for sample in fs::read_dir(examples().join("../manifests/samples")).expect("a folder") {
         let sample = sample.expect("an entry").path();
         let text = fs::read_to_string(&sample).expect("read").replace("http://127.0.0.1:8080", server.url("").trim_end_matches('/'));
+        let text = text.replace("127.0.0.1:5000", &registry.host());
         let file = stage.path("sample.yaml");
         fs::write(&file, text).expect("written");
         let applied = stage.kubectl(&["apply", "-f", file.to_str().expect("text")]);
