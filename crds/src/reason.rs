@@ -46,6 +46,8 @@ pub enum Reason {
     ImportNotAllowed,
     /// Compiling the module took more time or memory than it may.
     CompileLimit,
+    /// An archive that is to be unpacked holds what must not be unpacked, or is damaged.
+    ArchiveUnsafe,
     /// The CID cannot be decoded, or names a hash or codec that is not accepted.
     CidInvalid,
     /// A gateway gave bytes that are not the CID's.
@@ -110,7 +112,7 @@ pub enum RetryClass {
 
 impl Reason {
     /// Every reason, in the order of the pages' index.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 39] = [
         Self::Pending,
         Self::Running,
         Self::Suspended,
@@ -131,6 +133,7 @@ impl Reason {
         Self::FetchTimeout,
         Self::FetchFailed,
         Self::DigestMismatch,
+        Self::ArchiveUnsafe,
         Self::CidInvalid,
         Self::CidMismatch,
         Self::CarIncomplete,
@@ -172,6 +175,7 @@ impl Reason {
             Self::ModuleUnsupported => "ModuleUnsupported",
             Self::ImportNotAllowed => "ImportNotAllowed",
             Self::CompileLimit => "CompileLimit",
+            Self::ArchiveUnsafe => "ArchiveUnsafe",
             Self::CidInvalid => "CidInvalid",
             Self::CidMismatch => "CidMismatch",
             Self::CarIncomplete => "CarIncomplete",
@@ -224,6 +228,7 @@ impl Reason {
             | Self::FetchNotFound
             | Self::FetchTooLarge
             | Self::DigestMismatch
+            | Self::ArchiveUnsafe
             | Self::CidInvalid
             | Self::ModuleInvalid
             | Self::ModuleUnsupported

@@ -3,20 +3,21 @@
 //! Local files and directories (the command line's) go through the store as everything else does.
 
 use std::fs::File;
-use std::io::{Read as _, Seek as _, Write as _};
+use std::io::Read as _;
 use std::path::Path;
 
 use crds::digest::Digest;
-use crds::job::{Input, WhatToRun};
+use crds::job::Input;
 use crds::reason::Reason;
 use crds::source::Source;
 use futures_util::future::try_join_all;
+use secrecy::ExposeSecret as _;
 
 use crate::failure::Failure;
 use crate::fetch::path::safe_path;
 use crate::fetch::{Fetcher, Tree, TreeFile};
 use crate::store::{Blob, Store};
-use crate::task::Task;
+use crate::task::{Task, in_memory};
 
 /// The module's bytes, verified.
 pub(crate) async fn module(fetcher: &Fetcher, task: &Task) -> Result<Blob, Failure> {
@@ -30,13 +31,31 @@ pub(crate) async fn module(fetcher: &Fetcher, task: &Task) -> Result<Blob, Failu
     module.map(|module| module.blob).map_err(|failure| named("spec.module", failure))
 }
 
-/// The inputs' trees, in the spec's order, fetched side by side.
-pub(crate) async fn inputs(fetcher: &Fetcher, task: &Task) -> Result<Vec<Tree>, Failure> {
-    try_join_all(task.what.inputs.iter().map(|one| input(fetcher, task, one))).await
+/// The inputs' trees, in the spec's order, fetched side by side; and the names of those whose source has nothing there and need not have.
+pub(crate) async fn inputs(fetcher: &Fetcher, task: &Task) -> Result<(Vec<Tree>, Vec<String>), Failure> {
+    let inputs = &task.what.inputs;
+    let found = try_join_all(inputs.iter().map(|one| input(fetcher, task, one))).await?;
+    let absent = inputs.iter().zip(&found).filter(|(_, tree)| tree.is_none()).map(|(input, _)| input.name.clone()).collect();
+    Ok((found.into_iter().map(Option::unwrap_or_default).collect(), absent))
 }
 
-async fn input(fetcher: &Fetcher, task: &Task, input: &Input) -> Result<Tree, Failure> {
+async fn input(fetcher: &Fetcher, task: &Task, input: &Input) -> Result<Option<Tree>, Failure> {
+    let tree = match packed(fetcher, task, input).await {
+        Err(failure) if input.optional && failure.reason == Reason::FetchNotFound => return Ok(None),
+        packed => packed?,
+    };
+    let Some(unpack) = input.unpack else { return Ok(Some(tree)) };
+    let unpacked = fetcher.unpack(&tree, unpack).await;
+    unpacked.map(Some).map_err(|failure| named(&format!("spec.inputs[{}]", input.name), failure))
+}
+
+/// The input's files before any of them is unpacked.
+async fn packed(fetcher: &Fetcher, task: &Task, input: &Input) -> Result<Tree, Failure> {
     let field = format!("spec.inputs[{}]", input.name);
+    if task.given.inputs.contains_key(&input.name) {
+        // Its files are put straight into the attempt's own directory.
+        return Ok(Tree { directories: Vec::new(), files: Vec::new() });
+    }
     if let Some(path) = task.local.inputs.get(&input.name) {
         let (store, path, input) = (fetcher.store().clone(), path.clone(), input.clone());
         let limits = fetcher.config().limits.clone();
@@ -52,7 +71,7 @@ fn named(field: &str, failure: Failure) -> Failure {
 }
 
 fn no_source(field: &str) -> Failure {
-    Failure::new(Reason::InvalidSpec, format!("{field} names no source, or more than one: give exactly one of http, s3, ipfs, inline"))
+    Failure::new(Reason::InvalidSpec, format!("{field} names no source, or more than one: give exactly one of http, s3, ipfs, oci, inline"))
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
@@ -153,20 +172,32 @@ fn odd(what: &str, name: &str) -> Failure {
 }
 
 /// What the guest reads, where the caller gives no file.
-pub(crate) fn stdin(what: &WhatToRun, trees: &[Tree]) -> Result<File, Failure> {
+pub(crate) fn stdin(task: &Task, trees: &[Tree]) -> Result<File, Failure> {
+    let what = &task.what;
     let failed = |error: std::io::Error| Failure::new(Reason::WorkerKilled, format!("failed to prepare stdin: {error}"));
     let Some(stdin) = &what.stdin else { return File::open("/dev/null").map_err(failed) };
     if let Some(value) = &stdin.value {
-        let memory = rustix::fs::memfd_create("stdin", rustix::fs::MemfdFlags::CLOEXEC).map_err(|error| failed(error.into()))?;
-        let mut file = File::from(memory);
-        file.write_all(value.as_bytes()).map_err(failed)?;
-        file.rewind().map_err(failed)?;
-        return Ok(file);
+        return in_memory(value.as_bytes()).map_err(failed);
     }
     let missing = |message: String| Failure::new(Reason::InvalidSpec, format!("spec.stdin.input: {message}"));
     let named = stdin.input.as_ref().ok_or_else(|| missing("give spec.stdin a value or an input".to_owned()))?;
     let position = what.inputs.iter().position(|input| input.name == named.name);
+    if let Some(files) = task.given.inputs.get(&named.name) {
+        let value = match (&named.path, files.len()) {
+            (Some(path), _) => files.get(path.trim_start_matches('/')),
+            (None, 1) => files.values().next(),
+            (None, count) => return Err(missing(format!("input {:?} holds {count} files: set spec.stdin.input.path", named.name))),
+        };
+        let value = value.ok_or_else(|| {
+            missing(format!("input {:?} holds no file {:?}", named.name, named.path.as_deref().unwrap_or_default()))
+        })?;
+        return in_memory(value.expose_secret()).map_err(failed);
+    }
     let tree = position.and_then(|position| trees.get(position)).ok_or_else(|| missing(format!("there is no input {:?}", named.name)))?;
+    // An input that may be absent, and is, is at its end from the start.
+    if position.is_some_and(|position| what.inputs[position].optional) && *tree == Tree::default() {
+        return File::open("/dev/null").map_err(failed);
+    }
     let file = match (&named.path, tree.files.as_slice()) {
         (Some(path), files) => files.iter().find(|file| file.path == path.trim_start_matches('/')),
         (None, [only]) => Some(only),
@@ -185,6 +216,7 @@ pub(crate) fn module_name(task: &Task) -> String {
         (None, Some(Source::Http(http))) => url::Url::parse(&http.url).map(|url| last(url.path())).unwrap_or_default(),
         (None, Some(Source::S3(s3))) => last(s3.key.as_deref().unwrap_or_default()),
         (None, Some(Source::Ipfs(ipfs))) => last(ipfs.path.as_deref().unwrap_or_default()),
+        (None, Some(Source::Oci(oci))) => oci.repository_name().to_owned(),
         (None, Some(Source::ConfigMap(map))) => map.key.clone().unwrap_or_default(),
         (None, Some(Source::Inline(_)) | None) => String::new(),
     };

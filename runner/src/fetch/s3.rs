@@ -8,12 +8,13 @@ mod listing;
 mod object;
 pub(crate) mod refusal;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{SharedCredentialsProvider, SharedHttpClient};
 use crds::reason::Reason;
+use crds::secret::CredentialsSecretRef;
 use crds::source::S3Source;
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 
@@ -37,6 +38,19 @@ pub struct S3Access {
     pub region: Option<String>,
     /// URL of a store that is not AWS, where the spec names none.
     pub endpoint: Option<String>,
+    /// The credentials are the user's own, who runs the spec here: they sign for every store that it names, whatever Secret it names. Otherwise they belong to `endpoint` (to
+    /// AWS without one), and what a spec asks of another store is not signed with them.
+    pub signs_everywhere: bool,
+    /// In place of all this for what names one of these Secrets.
+    pub of_secrets: BTreeMap<String, SecretAccess>,
+}
+
+/// The credentials in a Secret.
+#[derive(Clone, Debug)]
+pub struct SecretAccess {
+    pub credentials: SharedCredentialsProvider,
+    /// The store that they belong to, where the Secret names it: they are used nowhere else.
+    pub endpoint: Option<String>,
 }
 
 /// Clients for S3 stores, made as they are needed and sharing one pool of connections.
@@ -44,7 +58,7 @@ pub struct S3Access {
 pub(crate) struct S3 {
     reach: Arc<Reach>,
     access: S3Access,
-    clients: Mutex<HashMap<Target, Client>>,
+    clients: Mutex<HashMap<(Target, Option<String>), Client>>,
 }
 
 /// What every access of this machine has in common. Connections carry no credentials: each request is signed by itself.
@@ -61,6 +75,8 @@ pub(crate) struct Bucket {
     pub(crate) name: String,
     pub(crate) endpoint: Option<String>,
     pub(crate) signed: bool,
+    /// There are credentials, for another store.
+    pub(crate) foreign: bool,
 }
 
 // === impl S3 ===
@@ -85,7 +101,8 @@ impl S3 {
         let Some(key) = source.key.as_deref().filter(|key| !key.is_empty()) else {
             return Err(Failure::new(Reason::InvalidSpec, "s3.key: it is missing; a module is one object"));
         };
-        let bucket = self.bucket(&source.bucket, source.region.as_deref(), source.endpoint.as_deref())?;
+        let bucket =
+            self.bucket(&source.bucket, source.region.as_deref(), source.endpoint.as_deref(), source.credentials_secret_ref.as_ref())?;
         let object = Object { bucket: &bucket, key, version_id: source.version_id.as_deref(), limits: self.limits() };
         let object = &object;
         let blob = retrying(|| async move {
@@ -99,8 +116,10 @@ impl S3 {
     /// Every object under a prefix.
     pub(crate) async fn tree(&self, store: &Store, source: &S3Source, progress: &Progress) -> Result<Tree, Failure> {
         let prefix = source.prefix.as_deref().unwrap_or_default();
-        let bucket = self.bucket(&source.bucket, source.region.as_deref(), source.endpoint.as_deref())?;
-        let listing = retrying(|| listing::list(&bucket, prefix, self.limits())).await?;
+        let bucket =
+            self.bucket(&source.bucket, source.region.as_deref(), source.endpoint.as_deref(), source.credentials_secret_ref.as_ref())?;
+        let pattern = source.pattern.as_deref().map(listing::matcher).transpose()?;
+        let listing = retrying(|| listing::list(&bucket, prefix, pattern.as_ref(), self.limits())).await?;
         let (small, large): (Vec<_>, Vec<_>) = listing.files.iter().partition(|file| file.found.size_bytes <= object::WHOLE_BYTES);
         // Small objects side by side; a large one has parallel ranges of its own. Either way memory holds little.
         let small: Vec<_> = small.into_iter().map(|file| self.listed(store, &bucket, file, progress).boxed()).collect();
@@ -118,22 +137,55 @@ impl S3 {
         Ok(TreeFile { path: file.path.clone(), blob })
     }
 
-    /// The bucket as it is reached with what the spec and this machine say.
-    pub(crate) fn bucket(&self, name: &str, region: Option<&str>, endpoint: Option<&str>) -> Result<Bucket, Failure> {
+    /// The bucket as it is reached with what the spec, this machine and the Secret, where the spec names one, say.
+    pub(crate) fn bucket(
+        &self,
+        name: &str,
+        region: Option<&str>,
+        endpoint: Option<&str>,
+        secret: Option<&CredentialsSecretRef>,
+    ) -> Result<Bucket, Failure> {
         client::check_bucket_name(name)?;
-        let target = Target {
-            region: region.or(self.access.region.as_deref()).unwrap_or("us-east-1").to_owned(),
-            endpoint: endpoint.or(self.access.endpoint.as_deref()).map(str::to_owned),
-        };
+        let used = self.used(endpoint, secret)?;
+        let region = region.or(used.region).unwrap_or("us-east-1").to_owned();
+        let target = Target { region, endpoint: used.endpoint.map(str::to_owned) };
         target.check(&self.reach.addresses)?;
         let http = self.reach.http.get_or_init(|| client::http(&self.reach.addresses));
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let (signed, foreign) = (used.credentials.is_some(), used.foreign);
         let client = clients
-            .entry(target.clone())
-            .or_insert_with(|| client::build(&target, self.access.credentials.clone(), http.clone(), self.limits()))
+            .entry((target.clone(), secret.map(|secret| secret.name.clone())))
+            .or_insert_with(|| client::build(&target, used.credentials, http.clone(), self.limits()))
             .clone();
-        Ok(Bucket { client, name: name.to_owned(), endpoint: target.endpoint, signed: self.access.credentials.is_some() })
+        Ok(Bucket { client, name: name.to_owned(), endpoint: target.endpoint, signed, foreign })
     }
+
+    /// Which credentials sign what is asked of this endpoint. What belongs to one store is never shown to another.
+    fn used<'a>(&'a self, endpoint: Option<&'a str>, secret: Option<&CredentialsSecretRef>) -> Result<Used<'a>, Failure> {
+        let access = &self.access;
+        let Some(secret) = secret.filter(|_| !access.signs_everywhere) else {
+            let endpoint = endpoint.or(access.endpoint.as_deref());
+            let belongs = access.signs_everywhere || client::is_same_store(endpoint, access.endpoint.as_deref());
+            let credentials = access.credentials.clone().filter(|_| belongs);
+            let foreign = access.credentials.is_some() && !belongs;
+            return Ok(Used { endpoint, region: access.region.as_deref(), credentials, foreign });
+        };
+        let own = access.of_secrets.get(&secret.name).ok_or_else(|| {
+            let message = format!("s3.credentialsSecretRef: Secret {:?} was not given to this task", secret.name);
+            Failure::new(Reason::CredentialDenied, message)
+        })?;
+        let endpoint = endpoint.or(own.endpoint.as_deref());
+        let belongs = own.endpoint.is_none() || client::is_same_store(endpoint, own.endpoint.as_deref());
+        Ok(Used { endpoint, region: None, credentials: Some(own.credentials.clone()).filter(|_| belongs), foreign: !belongs })
+    }
+}
+
+/// How one place of a spec reaches its store.
+struct Used<'a> {
+    endpoint: Option<&'a str>,
+    region: Option<&'a str>,
+    credentials: Option<SharedCredentialsProvider>,
+    foreign: bool,
 }
 
 // === impl Bucket ===

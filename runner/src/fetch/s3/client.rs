@@ -45,6 +45,17 @@ impl Target {
     }
 }
 
+/// Whether two endpoints are one store's; without an endpoint it is AWS.
+pub(crate) fn is_same_store(one: Option<&str>, other: Option<&str>) -> bool {
+    let (Some(one), Some(other)) = (one, other) else { return one.is_none() && other.is_none() };
+    let parts = |url: &str| {
+        let url = Url::parse(url).ok()?;
+        let path = url.path().trim_end_matches('/').to_owned();
+        Some((url.scheme().to_owned(), url.host_str()?.to_owned(), url.port_or_known_default(), path))
+    };
+    parts(one).is_some_and(|one| parts(other) == Some(one))
+}
+
 /// Refuses bucket names that S3 does not allow, and with them ARNs and anything that changes a URL.
 pub(crate) fn check_bucket_name(name: &str) -> Result<(), Failure> {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');

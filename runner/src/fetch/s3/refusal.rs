@@ -67,10 +67,15 @@ pub(crate) fn changed(what: &str) -> Setback {
 }
 
 fn advice(bucket: &Bucket, right: &str) -> String {
-    if bucket.signed {
-        format!("; check that the access key (AWS_ACCESS_KEY_ID, or the profile in AWS_PROFILE) is current and has {right} here")
+    if bucket.foreign {
+        "; the request was not signed: the credentials belong to another store's endpoint; name a Secret with this one's in credentialsSecretRef"
+            .to_owned()
+    } else if bucket.signed {
+        format!(
+            "; check that the access key (of the Secret or the administrator in a cluster; AWS_ACCESS_KEY_ID, or the profile in AWS_PROFILE) is current and has {right} here"
+        )
     } else {
-        "; the request was not signed: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE".to_owned()
+        "; the request was not signed: name a Secret in credentialsSecretRef; on the command line set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE".to_owned()
     }
 }
 

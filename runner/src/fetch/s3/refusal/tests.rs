@@ -9,7 +9,7 @@ use crate::fetch::address::AddressPolicy;
 #[test]
 fn a_refusal_is_named_by_its_cause_and_says_what_to_do() {
     let s3 = S3::new(FetchLimits::default(), AddressPolicy::default(), S3Access::default());
-    let bucket = s3.bucket("results", None, None).unwrap();
+    let bucket = s3.bucket("results", None, None, None).unwrap();
     for (code, status, reason, again, says) in [
         (Some("NoSuchKey"), 404, Reason::FetchNotFound, false, "s3://results/k: NoSuchKey"),
         (Some("NoSuchBucket"), 404, Reason::FetchNotFound, false, "check bucket"),
