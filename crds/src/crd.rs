@@ -31,10 +31,10 @@ pub fn wasm_nodes() -> Value {
     let properties = &mut schema_mut(&mut definition)["properties"];
     rules_to_patterns(&mut properties["status"]["properties"]["reports"]["additionalProperties"]);
     // A JSON patch that tests a path needs the path to be there (P4).
-    properties["spec"]["default"] = json!({ "epoch": 0, "sequence": 0, "assignments": {} });
+    properties["spec"]["default"] = json!({ "epoch": 0, "sequence": 0, "assignments": {}, "sealed": {} });
     properties["status"]["default"] = json!({ "agent": "", "sequence": 0, "reports": {} });
     for (part, defaults) in [
-        ("spec", json!({ "epoch": 0, "sequence": 0, "assignments": {} })),
+        ("spec", json!({ "epoch": 0, "sequence": 0, "assignments": {}, "sealed": {} })),
         ("status", json!({ "agent": "", "sequence": 0, "reports": {} })),
     ] {
         for (field, default) in defaults.as_object().expect("it is one") {
