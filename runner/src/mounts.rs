@@ -3,18 +3,21 @@
 //! Fetches nothing. Inputs are read-only to the guest; a mount below another input's mount is built into that input's directory, so
 //! that a listing of the outer one shows it.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crds::job::{Output, WhatToRun};
 use crds::reason::Reason;
+use secrecy::{ExposeSecret as _, SecretSlice};
 
 use crate::failure::Failure;
 use crate::fetch::{Tree, TreeFile};
 use crate::order::Preopen;
 use crate::publish::OutputLimits;
-use crate::task::Task;
+use crate::task::{Given, Task};
 
 /// A directory that the guest writes.
 #[derive(Clone, Debug)]
@@ -24,14 +27,21 @@ pub(crate) struct OutputDirectory {
     pub(crate) limits: OutputLimits,
 }
 
+/// What a Secret holds, by the names of files.
+type SecretFiles = BTreeMap<String, SecretSlice<u8>>;
+
 /// Builds the inputs below `work`: what the guest sees of them.
-pub(crate) fn inputs(work: &Path, what: &WhatToRun, trees: &[Tree]) -> Result<Vec<Preopen>, Failure> {
-    let mut mounts: Vec<(String, &Tree)> =
-        trees.iter().enumerate().map(|(position, tree)| (absolute(&what.input_mount_path(position)), tree)).collect();
+pub(crate) fn inputs(work: &Path, what: &WhatToRun, trees: &[Tree], given: &Given) -> Result<Vec<Preopen>, Failure> {
+    let secret = |position: usize| given.inputs.get(&what.inputs[position].name);
+    let mut mounts: Vec<(String, &Tree, Option<&SecretFiles>)> = trees
+        .iter()
+        .enumerate()
+        .map(|(position, tree)| (absolute(&what.input_mount_path(position)), tree, secret(position)))
+        .collect();
     mounts.sort_by(|a, b| a.0.cmp(&b.0));
 
     let mut roots: Vec<(String, PathBuf)> = Vec::new();
-    for (mount, tree) in mounts {
+    for (mount, tree, secret) in mounts {
         let inner = roots.iter().find_map(|(root, directory)| below(&mount, root).map(|rest| directory.join(rest)));
         let directory = inner.unwrap_or_else(|| {
             let directory = work.join(format!("input-{}", roots.len()));
@@ -39,6 +49,7 @@ pub(crate) fn inputs(work: &Path, what: &WhatToRun, trees: &[Tree]) -> Result<Ve
             directory
         });
         build(&directory, tree).map_err(|error| unbuilt(&mount, &error))?;
+        hold(&directory, secret).map_err(|error| unbuilt(&mount, &error))?;
     }
     roots.into_iter().map(|(guest, directory)| preopen(guest, &directory, false)).collect()
 }
@@ -91,6 +102,15 @@ fn build(directory: &Path, tree: &Tree) -> io::Result<()> {
     }
     for file in &tree.files {
         place(directory, file)?;
+    }
+    Ok(())
+}
+
+/// What a Secret holds: never in the store, which outlives the attempt.
+fn hold(directory: &Path, files: Option<&SecretFiles>) -> io::Result<()> {
+    for (name, value) in files.into_iter().flatten() {
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o400).open(directory.join(name))?;
+        file.write_all(value.expose_secret())?;
     }
     Ok(())
 }

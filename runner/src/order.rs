@@ -21,7 +21,7 @@ const LARGEST_FRAME: usize = 4 << 20;
 const MOST_DESCRIPTORS: usize = 4;
 
 /// One guest to run. Its descriptors: compiled module, stdin, stdout, stderr.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Order {
     pub(crate) kind: ModuleKind,
     pub(crate) entrypoint: Option<String>,
@@ -30,6 +30,14 @@ pub(crate) struct Order {
     pub(crate) env: Vec<(String, String)>,
     pub(crate) preopens: Vec<Preopen>,
     pub(crate) limits: OrderLimits,
+}
+
+/// Variables may be of Secrets: their values are not printed.
+impl std::fmt::Debug for Order {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let variables: Vec<&str> = self.env.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("Order").field("kind", &self.kind).field("args", &self.args).field("env", &variables).finish_non_exhaustive()
+    }
 }
 
 /// What the guest may use at most.

@@ -4,11 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::{self, Seek as _, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use crds::job::WhatToRun;
+use secrecy::{SecretSlice, SecretString};
 
 use crate::fetch::Progress;
 use crate::fetch::s3::S3Access;
@@ -23,6 +25,8 @@ pub struct Task {
     /// How S3 is reached for this task, by its fetches and by what it publishes; `None`: as the runner is configured. An access without
     /// credentials reaches public objects only.
     pub s3: Option<S3Access>,
+    /// What its spec names of Secrets: only an agent has them.
+    pub given: Given,
     /// Stands in for `what.stdin` when set.
     pub stdin: Option<File>,
     /// Where the guest's stdout and stderr go as they come, besides their tails in the report.
@@ -56,6 +60,15 @@ pub struct LocalSources {
     pub inputs: BTreeMap<String, PathBuf>,
 }
 
+/// What a task is given of Secrets, in place of what its spec names. Not printed, and wiped when dropped.
+#[derive(Debug, Default)]
+pub struct Given {
+    /// Variables, none of which `what.env` has too.
+    pub env: Vec<(String, SecretString)>,
+    /// By input name: files of that input by their names. They are on the disk, for this guest alone, as long as the attempt lasts.
+    pub inputs: BTreeMap<String, BTreeMap<String, SecretSlice<u8>>>,
+}
+
 /// Where a stream of the guest goes.
 #[derive(Debug)]
 pub enum Sink {
@@ -83,6 +96,17 @@ pub enum Stage {
     Running,
     Publishing,
     Ended,
+}
+
+/// A file of these bytes, read from its beginning, that is on no disk: for stdin.
+///
+/// # Errors
+/// There is no memory for it.
+pub fn in_memory(bytes: &[u8]) -> io::Result<File> {
+    let mut file = File::from(rustix::fs::memfd_create("stdin", rustix::fs::MemfdFlags::CLOEXEC)?);
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(file)
 }
 
 // === impl Observer ===

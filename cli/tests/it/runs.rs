@@ -75,11 +75,13 @@ fn a_wrong_digest_runs_nothing() {
 /// What the job names of a cluster, what of it is said, and what flag, if any, puts something else in its place.
 #[test]
 fn a_config_map_is_refused_by_its_field_with_what_to_use_instead() {
-    let rows: [(&str, &str, &str, &[&str]); 7] = [
+    let rows: [(&str, &str, &str, &[&str]); 9] = [
         ("{module: {configMap: {name: code, key: p.wasm}}}", "spec.module.configMap", "inline", &[]),
         ("{M, inputs: [{name: in, configMap: {name: c}}]}", "spec.inputs[in].configMap", "inline", &[]),
         ("{M, env: [{name: A, valueFrom: {configMapKeyRef: {name: c, key: a}}}]}", "spec.env[A].valueFrom", "write its value", &[]),
         ("{M, env: [{name: A, valueFrom: {configMapKeyRef: {name: c, key: a}}}]}", "", "", &["-e", "A=b"]),
+        ("{M, env: [{name: A, valueFrom: {secretKeyRef: {name: s, key: a}}}]}", "spec.env[A].valueFrom", "write its value", &[]),
+        ("{M, inputs: [{name: in, secret: {name: s}}]}", "spec.inputs[in].secret", "inline", &[]),
         ("{M, envFrom: [{configMapRef: {name: c}}]}", "spec.envFrom", "into env", &[]),
         ("{M, stdin: {valueFrom: {configMapKeyRef: {name: c, key: a}}}}", "spec.stdin.valueFrom", "an input", &[]),
         ("{M, stdin: {valueFrom: {configMapKeyRef: {name: c, key: a}}}}", "", "", &["--stdin", "job.yaml"]),
@@ -92,7 +94,7 @@ fn a_config_map_is_refused_by_its_field_with_what_to_use_instead() {
         let ran = place.run(&[&["run", "job.yaml"], flags].concat());
         let expected = if field.is_empty() { 0 } else { 125 };
         assert_eq!(ran.code, Some(expected), "{spec}: {ran:?}");
-        let said = format!("wasmjob: InvalidSpec: {field}: ConfigMaps exist in a cluster only");
+        let said = format!("wasmjob: InvalidSpec: {field}: ConfigMaps and Secrets exist in a cluster only");
         assert!(field.is_empty() || ran.stderr.starts_with(&said) && ran.stderr.contains(instead), "{spec}: {ran:?}");
     }
 }

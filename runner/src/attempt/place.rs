@@ -3,18 +3,23 @@
 use crds::job::{Input, Output, WhatToRun};
 use crds::quantity::ParseQuantityError;
 use crds::reason::Reason;
+use secrecy::ExposeSecret as _;
 
 use crate::failure::Failure;
 use crate::fetch::{FILE_OR_INLINE, in_clusters_only};
 use crate::publish::OutputLimits;
 use crate::runner::GuestLimits;
-use crate::task::{Identity, Task};
+use crate::task::{Given, Identity, Task};
 
-/// Refuses what names a ConfigMap still: an agent puts what it reads there into the task, and the command line has no cluster.
+/// Refuses what names a ConfigMap or Secret still: an agent puts what it reads there into the task, and the command line has no cluster.
 pub(crate) fn needs_no_cluster(task: &Task) -> Result<(), Failure> {
     let (what, local) = (&task.what, &task.local);
     if what.module.config_map.is_some() && local.module.is_none() {
         return Err(in_clusters_only("spec.module.configMap", FILE_OR_INLINE));
+    }
+    let is_hidden = |input: &&Input| input.secret.is_some() && !task.given.inputs.contains_key(&input.name);
+    if let Some(input) = what.inputs.iter().find(is_hidden) {
+        return Err(in_clusters_only(&format!("spec.inputs[{}].secret", input.name), FILE_OR_INLINE));
     }
     let is_read = |input: &&Input| input.config_map.is_some() && !local.inputs.contains_key(&input.name);
     if let Some(input) = what.inputs.iter().find(is_read) {
@@ -86,7 +91,7 @@ fn total_memory() -> Option<u64> {
 
 /// The guest's variables: those of every job, then the spec's, which win. `PWD` makes relative paths begin at the root in every
 /// language (Go takes the first mount otherwise).
-pub(crate) fn environment(identity: &Identity, what: &WhatToRun) -> Vec<(String, String)> {
+pub(crate) fn environment(identity: &Identity, what: &WhatToRun, given: &Given) -> Vec<(String, String)> {
     let own = [
         ("PWD", "/".to_owned()),
         ("JOB_COMPLETION_INDEX", identity.index.to_string()),
@@ -97,11 +102,13 @@ pub(crate) fn environment(identity: &Identity, what: &WhatToRun) -> Vec<(String,
         ("WASMJOB_RUN", identity.run.to_string()),
         ("WASMJOB_ATTEMPT", identity.attempt.to_string()),
     ];
-    let is_set = |name: &str| what.env.iter().any(|variable| variable.name == name);
+    let is_given = |name: &str| given.env.iter().any(|(given, _)| given == name);
+    let is_set = |name: &str| what.env.iter().any(|variable| variable.name == name) || is_given(name);
     own.into_iter()
         .filter(|(name, _)| !is_set(name))
         .map(|(name, value)| (name.to_owned(), value))
         .chain(what.env.iter().map(|variable| (variable.name.clone(), variable.value.clone())))
+        .chain(given.env.iter().map(|(name, value)| (name.clone(), value.expose_secret().to_owned())))
         .collect()
 }
 

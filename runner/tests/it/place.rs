@@ -7,7 +7,7 @@ use crds::job::WhatToRun;
 use runner::fetch::FetchConfig;
 use runner::fetch::address::AddressPolicy;
 use runner::lease::Deadline;
-use runner::task::{Identity, LocalSources, Observer, Sink, Task};
+use runner::task::{Given, Identity, LocalSources, Observer, Sink, Task};
 use runner::walls::Wall;
 use runner::{Config, GuestLimits, Runner};
 use serde_json::{Value, json};
@@ -78,6 +78,7 @@ impl Place {
             what,
             local: LocalSources::default(),
             s3: None,
+            given: Given::default(),
             stdin: None,
             stdout: Sink::Tail,
             stderr: Sink::Tail,

@@ -13,7 +13,7 @@ use crds::report::Report;
 use e2e::bench::{Figure, Promise, Row, Unit, milliseconds};
 use runner::fetch::FetchConfig;
 use runner::lease::Deadline;
-use runner::task::{Identity, LocalSources, Observer, Sink, Task};
+use runner::task::{Given, Identity, LocalSources, Observer, Sink, Task};
 use runner::{Config, GuestLimits, Runner};
 
 use crate::{measure_all, runtime, timed};
@@ -114,6 +114,7 @@ fn task(module: &Path, outputs: &Path) -> Task {
         },
         local: LocalSources { module: Some(module.to_owned()), ..LocalSources::default() },
         s3: None,
+        given: Given::default(),
         stdin: None,
         stdout: Sink::Tail,
         stderr: Sink::Tail,

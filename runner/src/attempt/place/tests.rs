@@ -12,18 +12,19 @@ fn identity() -> Identity {
 
 #[test]
 fn a_guest_is_told_which_run_it_is_and_the_spec_wins() {
+    let given = Given { env: vec![("WASMJOB_RUN".to_owned(), "hidden".into())], ..Given::default() };
     let told =
-        environment(&identity(), &what(json!({"module": {}, "env": [{"name": "PWD", "value": "/data"}, {"name": "A", "value": "b"}]})));
+        environment(&identity(), &what(json!({"module": {}, "env": [{"name": "PWD", "value": "/data"}, {"name": "A", "value": "b"}]})), &given);
     let expected = [
         ("JOB_COMPLETION_INDEX", "3"),
         ("BACALHAU_PARTITION_INDEX", "3"),
         ("BACALHAU_PARTITION_COUNT", "1"),
         ("WASMJOB_NAME", "carve"),
         ("WASMJOB_NAMESPACE", "team-a"),
-        ("WASMJOB_RUN", "2"),
         ("WASMJOB_ATTEMPT", "4"),
         ("PWD", "/data"),
         ("A", "b"),
+        ("WASMJOB_RUN", "hidden"),
     ];
     assert_eq!(told, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
 }
