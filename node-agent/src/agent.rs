@@ -28,6 +28,7 @@ use crate::lease::{LeaseOf, Lost};
 use crate::metrics::Metrics;
 use crate::register::first_read;
 use crate::s3_access::{self, S3Credentials};
+use crate::seal::SealingKey;
 use crate::serve::{Health, serve};
 use crate::sweep::sweep;
 use crate::term::{Ending, Term};
@@ -40,6 +41,8 @@ pub(crate) struct Agent {
     pub(crate) journal: Journal,
     pub(crate) health: Health,
     pub(crate) metrics: Metrics,
+    /// What its runs are given of Secrets is sealed to it.
+    pub(crate) key: Arc<SealingKey>,
     kept: KeptOutputs,
     s3: S3Credentials,
     lease: LeaseOf,
@@ -68,6 +71,8 @@ pub(crate) enum Error {
     Client(#[source] client::Error),
     #[error("unable to grant S3 access")]
     S3(#[source] s3_access::Error),
+    #[error("unable to make a key")]
+    Key(#[source] std::io::Error),
     #[error("unable to share a deadline with workers")]
     Deadline(#[source] std::io::Error),
     #[error("unable to start the runner")]
@@ -97,6 +102,7 @@ pub(crate) async fn run(config: Config) -> Result<(), Error> {
     sweep(&cache(&config.state_directory).join("work"));
     let clients = Clients::new(config.kubeconfig.as_deref()).await.map_err(Error::Client)?;
     let agent = Agent {
+        key: Arc::new(SealingKey::generate().map_err(Error::Key)?),
         journal: Journal::open(&config.state_directory).map_err(unusable)?,
         kept: KeptOutputs::open(&config.state_directory.join("outputs"), config.kept_outputs_bytes).map_err(unusable)?,
         s3: S3Credentials::open(config.s3_credentials.as_deref()).map_err(Error::S3)?,
@@ -215,6 +221,7 @@ impl Agent {
             s3: self.s3.clone(),
             kept: self.kept.clone(),
             scratch: scratch(&self.config.state_directory),
+            metrics: self.metrics.clone(),
             requests: Semaphore::new(REQUESTS_AT_ONCE),
             default_memory_bytes: self.config.default_memory_bytes,
             memory_bytes: self.config.memory_bytes,

@@ -4,6 +4,7 @@
 
 mod config_maps;
 mod job;
+mod secrets;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use crds::job::WasmJob;
 use crds::node::{Assignment, AssignmentReport, EndedReport, ReportStage};
 use crds::reason::Reason;
 use crds::report::Report;
+use crds::secret::Granted;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Client;
@@ -25,7 +27,9 @@ use self::config_maps::resolve;
 pub use self::job::why_not;
 use crate::journal::Journal;
 use crate::kept::KeptOutputs;
+use crate::metrics::Metrics;
 use crate::s3_access::S3Credentials;
+use crate::seal::Grants;
 
 /// What every attempt of an agent shares.
 pub(crate) struct Means {
@@ -36,6 +40,7 @@ pub(crate) struct Means {
     pub(crate) kept: KeptOutputs,
     /// Folder for what ConfigMaps hold, as files.
     pub(crate) scratch: PathBuf,
+    pub(crate) metrics: Metrics,
     /// Requests at once: each takes a connection.
     pub(crate) requests: Semaphore,
     /// Of a guest whose job sets no limit.
@@ -49,6 +54,8 @@ pub(crate) struct Order {
     pub(crate) id: String,
     pub(crate) entry: Assignment,
     pub(crate) observer: Arc<Observer>,
+    /// What is sealed for its run.
+    pub(crate) grants: Grants,
     /// There is room: what is written before the guest starts is written while the job is read.
     pub(crate) likely: bool,
     pub(crate) asking: mpsc::UnboundedSender<Asks>,
@@ -83,28 +90,39 @@ pub(crate) async fn carry_out(means: &Means, order: Order) -> AssignmentReport {
 }
 
 async fn attempt(means: &Means, order: Order) -> Result<Report, Failure> {
-    let Order { id, entry, observer, likely, asking } = order;
+    let Order { id, entry, observer, grants, likely, asking } = order;
     let index = only_index(&entry.indexes)?;
     let started = async { if likely { Some(means.journal.started(&id, &entry.fence).await) } else { None } };
     let (job, started) = tokio::join!(job::read(means, &entry.job, PATIENCE), started);
     let job = job?;
+    let granted = secrets::open(&grants, &job.spec.run)?;
     let memory_bytes = memory(means, &job)?;
     let (admit, admitted) = oneshot::channel();
     let asks = Asks { id: id.clone(), fence: entry.fence.clone(), memory_bytes, admit };
     let given_back = || Failure::new(Reason::Disrupted, "the node gave it back before it began");
     asking.send(asks).map_err(|_| given_back())?;
     admitted.await.map_err(|_| given_back())?;
-    // P12: durable before the guest may start.
+    // P12: written before the guest may start.
     let started = match started {
         Some(started) => started,
         None => means.journal.started(&id, &entry.fence).await,
     };
     started.map_err(|error| Failure::new(Reason::Disrupted, format!("the node's disk is full or broken: {error}")))?;
-    run(means, &entry, index, job, observer).await
+    run(means, &entry, index, job, (grants, granted), observer).await
 }
 
-async fn run(means: &Means, entry: &Assignment, index: i64, job: WasmJob, observer: Arc<Observer>) -> Result<Report, Failure> {
-    let resolved = resolve(means, &entry.job.namespace, job.spec.run).await?;
+async fn run(
+    means: &Means,
+    entry: &Assignment,
+    index: i64,
+    job: WasmJob,
+    (grants, granted): (Grants, Granted),
+    observer: Arc<Observer>,
+) -> Result<Report, Failure> {
+    let mut s3 = means.s3.of(&entry.job.namespace);
+    s3.of_secrets = secrets::s3(&job.spec.run, &grants, &granted);
+    let resolved = resolve(means, &entry.job.namespace, job.spec.run, &granted).await?;
+    drop(granted);
     let output_directory = means.kept.place(&entry.job, index, entry)?;
     let task = Task {
         identity: Identity {
@@ -117,8 +135,9 @@ async fn run(means: &Means, entry: &Assignment, index: i64, job: WasmJob, observ
         },
         what: resolved.what,
         local: resolved.local,
-        s3: Some(means.s3.of(&entry.job.namespace)),
-        stdin: None,
+        s3: Some(s3),
+        given: resolved.given,
+        stdin: resolved.stdin,
         stdout: Sink::Tail,
         stderr: Sink::Tail,
         output_directory: output_directory.clone(),
@@ -126,6 +145,7 @@ async fn run(means: &Means, entry: &Assignment, index: i64, job: WasmJob, observ
         observer,
     };
     let report = means.runner.run(task).await;
+    means.metrics.phases(&report.durations, report.module.is_some(), !report.results.is_empty());
     drop(resolved.folder);
     means.kept.settle(output_directory, &report);
     Ok(report)

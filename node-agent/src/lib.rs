@@ -15,6 +15,7 @@
 //! | `journal`, `journal/*` | what started and ended, on disk (P12) |
 //! | `report`, `report/*` | what status should say → the next write (P4, P5, P6, P13) |
 //! | `kept`, `sweep` | outputs without a place, leftovers |
+//! | `seal` | the agent's key, and what is sealed to it (P2) |
 //! | `s3_access` | the administrator's S3 credentials, by namespace |
 //! | `drain`, `serve`, `metrics`, `client` | signals, health, figures, calls with a time of their own |
 
@@ -35,6 +36,7 @@ mod node_meta;
 mod register;
 pub mod report;
 mod s3_access;
+mod seal;
 mod seen;
 mod serve;
 mod sweep;
@@ -43,6 +45,7 @@ mod watch;
 
 use std::process::ExitCode;
 
+use rustix::process::{Resource, Rlimit, setrlimit};
 use tracing::error;
 
 use self::config::Config;
@@ -57,6 +60,7 @@ pub fn main() -> ExitCode {
         }
     };
     tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::new(&config.log)).with_writer(std::io::stderr).init();
+    leave_no_core();
     // Whoever made a client before has chosen the same provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -74,5 +78,13 @@ pub fn main() -> ExitCode {
             error!(error = client::chain(&error), "ended");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Memory holds what was read of Secrets: it goes to no file when the process dies.
+fn leave_no_core() {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(error) = setrlimit(Resource::Core, none) {
+        tracing::warn!(%error, "unable to forbid core files");
     }
 }

@@ -131,6 +131,7 @@ impl Grant {
             credentials: Some(SharedCredentialsProvider::new(credentials)),
             region: self.region.clone(),
             endpoint: self.endpoint.clone(),
+            ..S3Access::default()
         }
     }
 }

@@ -10,12 +10,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crds::node::{Assignment, AssignmentReport, NodeResources, WasmNode};
+use crds::node::{Assignment, AssignmentReport, NodeResources, Sealed, WasmNode};
 use jiff::Timestamp;
 use kube::Api;
 use runner::lease::Deadline;
 use runner::task::Observer;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tracing::{info, warn};
 
@@ -53,6 +53,7 @@ pub(crate) struct Term<'a> {
     api: Api<WasmNode>,
     /// The newest spec that was seen.
     entries: BTreeMap<String, Assignment>,
+    sealed: BTreeMap<String, Sealed>,
     seen: Seen,
     attempts: Attempts,
     handles: HashMap<String, Handle>,
@@ -81,6 +82,8 @@ struct Handle {
     observer: Arc<Observer>,
     admit: Option<oneshot::Sender<()>>,
     abort: AbortHandle,
+    /// What is sealed for its run, and under which key that lies.
+    sealed: (String, watch::Sender<Option<Sealed>>),
 }
 
 /// The loop goes round at least so often: the journal may have become writable, and somebody may watch that it does.
@@ -119,6 +122,7 @@ impl<'a> Term<'a> {
             mirror: Mirror::of(&first),
             sequence: 0,
             entries,
+            sealed: first.spec.sealed.clone(),
             seen,
             attempts,
             handles: HashMap::new(),
@@ -210,6 +214,17 @@ impl<'a> Term<'a> {
     fn saw(&mut self, node: WasmNode) {
         if self.seen.saw(&node.metadata) {
             self.entries = node.spec.assignments;
+            self.sealed = node.spec.sealed;
+            for Handle { sealed: (key, told), .. } in self.handles.values() {
+                // One that is taken away is of no use to anybody any more; a renewed one is.
+                if let Some(sealed) = self.sealed.get(key) {
+                    told.send_if_modified(|before| {
+                        let is_new = before.as_ref() != Some(sealed);
+                        *before = Some(sealed.clone());
+                        is_new
+                    });
+                }
+            }
             self.sequence = node.status.map_or(0, |status| status.sequence);
         }
     }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use crate::sessions::Sts;
+
 /// Turns WasmJobs into work for nodes, and what the nodes report into the jobs' status.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "wasmjob-operator", version)]
@@ -35,6 +37,20 @@ pub struct Config {
     /// Seconds that a Node must be gone before its WasmNode, once it has no assignments, and its agent's Lease are deleted.
     #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub node_gone_seconds: u64,
+    /// URL of an S3 store that opens sessions (AWS STS, AssumeRole), such as MinIO's; with = and another URL where its STS is elsewhere; may
+    /// be repeated. What names credentials for it is then given a session that may do no more than the run has to. Default: none, runs are
+    /// given the credentials themselves.
+    #[arg(long = "sts-endpoint", value_name = "STORE[=STS]")]
+    pub sts: Vec<Sts>,
+    /// Role that sessions are opened for, where the store has roles.
+    #[arg(long, value_name = "ARN", default_value = "arn:aws:iam::000000000000:role/wasmjob")]
+    pub sts_role_arn: String,
+    /// Seconds that a session lasts.
+    #[arg(long, default_value_t = 3600, value_parser = clap::value_parser!(u32).range(900..=43_200))]
+    pub session_seconds: u32,
+    /// Seconds before its end at which a session is renewed, while its run is under way.
+    #[arg(long, default_value_t = 1200, value_parser = clap::value_parser!(u32).range(10..=43_200))]
+    pub session_renew_seconds: u32,
     /// What is logged, such as info or operator=debug,info.
     #[arg(long, env = "WASMJOB_LOG", default_value = "info")]
     pub log: String,
@@ -43,6 +59,11 @@ pub struct Config {
 impl Config {
     pub(crate) fn node_lost(&self) -> Duration {
         Duration::from_secs(self.node_lost_seconds)
+    }
+
+    /// Never at once: a session lasts for a sixtieth of its time at least.
+    pub(crate) fn renew_before(&self) -> Duration {
+        Duration::from_secs(u64::from(self.session_renew_seconds.min(self.session_seconds - self.session_seconds / 60)))
     }
 
     pub(crate) fn node_gone(&self) -> Duration {

@@ -23,7 +23,8 @@ use crate::decide::{decide, next_look};
 use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use crate::serve::{Health, serve};
-use crate::state::{Event, Now, Settings, State};
+use crate::sessions::Sessions;
+use crate::state::{Event, NodeOutcome, Now, Settings, State};
 use crate::watch;
 
 /// Events that wait to be taken in; a watch waits when there are more.
@@ -73,13 +74,25 @@ async fn lead(
 ) -> anyhow::Result<()> {
     let (events, mut incoming) = mpsc::channel(EVENTS);
     let (over, mut ends) = mpsc::channel(1);
-    let asking =
-        Asking { client: client.clone(), pool: pool.clone(), leadership: leadership.clone(), metrics: metrics.clone(), events, over };
+    let asking = Asking {
+        sessions: Arc::new(Sessions::new(config)),
+        client: client.clone(),
+        pool: pool.clone(),
+        leadership: leadership.clone(),
+        metrics: metrics.clone(),
+        events,
+        over,
+    };
     let keeper = tokio::spawn(leadership.clone().keep(client.clone(), pool.clone(), metrics.clone()));
     metrics.leader.set(1);
     metrics.epoch.set(leadership.epoch());
-    let settings =
-        Settings { epoch: leadership.epoch(), lost_after: config.node_lost(), brake_for: config.brake(), gone_after: config.node_gone() };
+    let settings = Settings {
+        epoch: leadership.epoch(),
+        renew_before: config.renew_before(),
+        lost_after: config.node_lost(),
+        brake_for: config.brake(),
+        gone_after: config.node_gone(),
+    };
     let clock = Instant::now();
     let mut state = State::new(settings);
     take_over(&asking, &mut state, clock).await?;
@@ -116,6 +129,7 @@ async fn take_over(asking: &Asking, state: &mut State, clock: Instant) -> anyhow
             match apply::adopt(asking, &name).await {
                 Adoption::Done(object) => break state.observe(Event::Node { name, object }, now(clock)),
                 Adoption::SetAside => break,
+                Adoption::Denied(why) => break observe(state, Event::NodeDenied { node: name, why }, now(clock)),
                 Adoption::Again => tokio::time::sleep(apply::LOOK_AGAIN).await,
                 Adoption::Over => bail!("another leader took over"),
             }
@@ -145,7 +159,7 @@ async fn first_lists(state: &mut State, incoming: &mut mpsc::Receiver<Event>, se
         }
         nodes |= matches!(event, Event::NodesListed { .. });
         leases |= matches!(event, Event::LeasesListed { .. });
-        state.observe(event, now(clock));
+        observe(state, event, now(clock));
     }
     state.begin();
     let (jobs, _, placed) = state.counts();
@@ -160,6 +174,9 @@ async fn decide_forever(asking: &Asking, state: &mut State, incoming: &mut mpsc:
             tracing::trace!(action = ?action, "asking");
             apply::start(asking, action);
         }
+        for (phase, took) in state.take_phases() {
+            asking.metrics.phase(phase.name(), took);
+        }
         gauge(asking, state, now(clock));
         let wait = next_look(state, now(clock));
         if let Ok(0) = tokio::time::timeout(wait, incoming.recv_many(&mut batch, AT_ONCE)).await {
@@ -167,9 +184,25 @@ async fn decide_forever(asking: &Asking, state: &mut State, incoming: &mut mpsc:
         }
         for event in batch.drain(..) {
             tracing::trace!(event = ?event, "seen");
-            state.observe(event, now(clock));
+            observe(state, event, now(clock));
         }
     }
+}
+
+/// Takes it in. That a node's writes are not taken is said once, and that they are again.
+fn observe(state: &mut State, event: Event, now: Now) {
+    match &event {
+        Event::NodeDenied { node, why } if state.denial(node).is_none() => {
+            tracing::warn!(node = %node, why, "the API server takes no write of this node; it gets no work, and is tried ever less often");
+        }
+        Event::NodeWritten { node, outcome: NodeOutcome::Written(_) } | Event::Adopted { node, object: Some(_) }
+            if state.denial(node).is_some() =>
+        {
+            tracing::info!(node = %node, "the API server takes writes of this node again");
+        }
+        _ => {}
+    }
+    state.observe(event, now);
 }
 
 fn gauge(asking: &Asking, state: &State, now: Now) {
@@ -183,6 +216,7 @@ fn gauge(asking: &Asking, state: &State, now: Now) {
     let (ready, nodes) = state.ready_nodes(now);
     metrics.ready_nodes.set(signed(ready));
     metrics.nodes.set(signed(nodes));
+    metrics.denied_nodes.set(signed(state.denied_nodes()));
 }
 
 fn now(clock: Instant) -> Now {

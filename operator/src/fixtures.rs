@@ -13,6 +13,8 @@ use crate::observe::{Entry, Job, NodeObject, Reported};
 use crate::state::Now;
 
 pub(crate) const UID: &str = "11111111-2222-3333-4444-555555555555";
+/// Of the fixtures' nodes.
+pub(crate) const PUBLIC_KEY: &str = "CQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 pub(crate) const FENCE: &str = "0123456789abcdef0123456789abcdef";
 
 pub(crate) fn second(number: i64) -> Timestamp {
@@ -75,21 +77,26 @@ pub(crate) fn running() -> Reported {
 
 /// A ready node of epoch 7 with these assignments and reports.
 pub(crate) fn node(name: &str, version: u64, assignments: Value, reports: Value) -> NodeObject {
-    let object = json!({
+    let object: WasmNode = serde_json::from_value(node_of(name, version, &assignments, &reports)).expect("the row is a node");
+    NodeObject::observe(&object).expect("it has all that an API server gives")
+}
+
+/// The same as the API server has it.
+pub(crate) fn node_of(name: &str, version: u64, assignments: &Value, reports: &Value) -> Value {
+    json!({
         "apiVersion": "wasmjob.dev/v1alpha1",
         "kind": "WasmNode",
         "metadata": { "name": name, "namespace": "pool", "uid": format!("uid-of-{name}"), "resourceVersion": version.to_string() },
-        "spec": { "epoch": 7, "sequence": 100 + version, "assignments": lines(&assignments) },
+        "spec": { "epoch": 7, "sequence": 100 + version, "assignments": lines(assignments) },
         "status": {
             "agent": format!("pod-of-{name}"),
+            "publicKey": PUBLIC_KEY,
             "sequence": 1,
             "allocatable": { "cpu": "4", "memory": "8Gi", "slots": 4 },
-            "reports": lines(&reports),
+            "reports": lines(reports),
             "conditions": [{ "type": "Ready", "status": "True", "reason": "Ready", "message": "", "lastTransitionTime": second(0) }],
         },
-    });
-    let object: WasmNode = serde_json::from_value(object).expect("the row is a node");
-    NodeObject::observe(&object).expect("it has all that an API server gives")
+    })
 }
 
 /// Each part of a map as a line of JSON.

@@ -1,10 +1,11 @@
 //! Decisions → JSON patches, each of which tests what it builds on (P4); what an answer to one means (P5), and how one that was refused is
 //! halved (P13). Pure: sends nothing, reads no clock, draws no fence.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crds::job::WasmJob;
-use crds::node::{AssignedJob, Assignment, Line as _, WasmNode};
+use crds::node::{AssignedJob, Assignment, Line as _, Sealed, WasmNode};
 use kube::ResourceExt as _;
 use kube::core::response::Status;
 use serde_json::{Value, json};
@@ -29,8 +30,9 @@ pub enum Failed {
     Unanswered(String),
 }
 
-/// The patch of a node's assignments. There is a fence for each that is added; fences never come twice (P1).
-pub fn spec(write: &NodeWrite, fences: impl IntoIterator<Item = String>) -> Vec<Value> {
+/// The patch of a node's assignments. There is a fence for each that is added; fences never come twice (P1). `sealed` is what their runs are
+/// given, by the key under which it lies.
+pub fn spec(write: &NodeWrite, fences: impl IntoIterator<Item = String>, sealed: &BTreeMap<String, Sealed>) -> Vec<Value> {
     let mut operations = vec![
         json!({ "op": "test", "path": "/metadata/uid", "value": &*write.uid }),
         json!({ "op": "test", "path": "/spec/epoch", "value": write.epoch }),
@@ -43,6 +45,9 @@ pub fn spec(write: &NodeWrite, fences: impl IntoIterator<Item = String>) -> Vec<
     let cancelled = |(id, line): (&Arc<str>, &Arc<str>)| json!({ "op": "replace", "path": path(id), "value": crds::node::cancelled(line) });
     operations.extend(write.cancel.iter().map(cancelled));
     operations.extend(write.remove.iter().map(|id| json!({ "op": "remove", "path": path(id) })));
+    let path = |key: &str| format!("/spec/sealed/{}", pointer_step(key));
+    operations.extend(sealed.iter().map(|(key, sealed)| json!({ "op": "add", "path": path(key), "value": sealed.line() })));
+    operations.extend(write.unseal.iter().map(|key| json!({ "op": "remove", "path": path(key) })));
     operations
 }
 
@@ -66,7 +71,7 @@ fn assignment(entry: &NewEntry, fence: String) -> Assignment {
 
 /// The patch that changes nothing but the sequence: after it, an earlier write that tests what this one tests can no longer arrive (P5).
 pub fn barrier(write: &NodeWrite) -> Vec<Value> {
-    spec(&write.unchanging(), [])
+    spec(&write.unchanging(), [], &BTreeMap::new())
 }
 
 /// The patch by which a node, as it was read live, becomes a leader's (P8).
@@ -103,8 +108,8 @@ pub fn follow(job: &WasmJob) -> Vec<Value> {
     operations
 }
 
-/// The halves of a write that was refused; of one that cannot be halved, the entry that was refused. Cancels and removals alone are never
-/// refused.
+/// The halves of a write that was refused; of one that cannot be halved, the entry that was refused. Not for one that
+/// adds nothing: whoever refuses that refuses every write of the node.
 ///
 /// # Errors
 /// The entry.

@@ -237,46 +237,46 @@ async fn the_operator_reads_a_secret_that_was_granted_by_name_and_nothing_beside
     let administrator = cluster.client().await.expect("a client");
     let operator = cluster.client_on("wasmjob-system", "wasmjob-operator", "rights-4").await.expect("granted");
     cluster.create_namespace("rights-secrets").await.expect("created");
-    let core = |rest: &str| format!("/api/v1/namespaces/rights-secrets{rest}");
-    let rbac = |rest: &str| format!("/apis/rbac.authorization.k8s.io/v1/namespaces/rights-secrets{rest}");
+    let objects = |rest: &str| format!("/api/v1/namespaces/rights-secrets{rest}");
+    let granting = |rest: &str| format!("/apis/rbac.authorization.k8s.io/v1/namespaces/rights-secrets{rest}");
     let secret = |name: &str| json!({ "metadata": { "name": name }, "stringData": { "a": "b" } });
-    let rule = json!({ "apiGroups": [""], "resources": ["secrets"], "resourceNames": ["granted"], "verbs": ["get"] });
-    let role = json!({ "metadata": { "name": "granted" }, "rules": [rule] });
+    let one = json!({ "apiGroups": [""], "resources": ["secrets"], "resourceNames": ["granted"], "verbs": ["get"] });
+    let role = json!({ "metadata": { "name": "granted" }, "rules": [one] });
     let binding = json!({
         "metadata": { "name": "granted" },
         "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "granted" },
         "subjects": [{ "kind": "ServiceAccount", "name": "wasmjob-operator", "namespace": "wasmjob-system" }],
     });
     for (path, body) in [
-        (core("/secrets"), secret("granted")),
-        (core("/secrets"), secret("other")),
-        (rbac("/roles"), role),
-        (rbac("/rolebindings"), binding),
+        (objects("/secrets"), secret("granted")),
+        (objects("/secrets"), secret("other")),
+        (granting("/roles"), role),
+        (granting("/rolebindings"), binding),
     ] {
         let (code, said) = ask(&administrator, "POST", &path, &body).await;
         assert_eq!(code, CREATED, "{path}: {said}");
     }
     let begun = Instant::now();
     // The API server learns of a role a moment after it was written.
-    while ask(&operator, "GET", &core("/secrets/granted"), &Value::Null).await.0 != OK {
+    while ask(&operator, "GET", &objects("/secrets/granted"), &Value::Null).await.0 != OK {
         assert!(begun.elapsed() < Duration::from_mins(1), "it was granted");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let patch = json!({ "metadata": { "labels": { "a": "b" } } });
     let rows = [
-        ("GET", core("/secrets/other"), Value::Null),
-        ("GET", core("/secrets"), Value::Null),
-        ("GET", core("/secrets?fieldSelector=metadata.name=granted"), Value::Null),
-        ("GET", core("/secrets?watch=true&fieldSelector=metadata.name=granted"), Value::Null),
-        ("PATCH", core("/secrets/granted"), patch),
-        ("DELETE", core("/secrets/granted"), Value::Null),
+        ("GET", objects("/secrets/other"), Value::Null),
+        ("GET", objects("/secrets"), Value::Null),
+        ("GET", objects("/secrets?fieldSelector=metadata.name=granted"), Value::Null),
+        ("GET", objects("/secrets?watch=true&fieldSelector=metadata.name=granted"), Value::Null),
+        ("PATCH", objects("/secrets/granted"), patch),
+        ("DELETE", objects("/secrets/granted"), Value::Null),
     ];
     for (method, path, body) in rows {
         let (code, said) = ask(&operator, method, &path, &body).await;
         assert_eq!(code, FORBIDDEN, "{method} {path}: {said}");
     }
     let agent = cluster.client_on("wasmjob-system", "wasmjob-agent", "rights-4").await.expect("granted");
-    assert_eq!(ask(&agent, "GET", &core("/secrets/granted"), &Value::Null).await.0, FORBIDDEN);
+    assert_eq!(ask(&agent, "GET", &objects("/secrets/granted"), &Value::Null).await.0, FORBIDDEN);
 }
 
 #[tokio::test]

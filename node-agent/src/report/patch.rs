@@ -24,6 +24,7 @@ pub fn operations(mirror: &Mirror, agent: &str, batch: &Batch) -> Vec<Value> {
         let before = &mirror.node;
         let fields = [
             ("/status/running", json!(node.running), node.running != before.running),
+            ("/status/publicKey", json!(node.public_key), node.public_key != before.public_key),
             ("/status/allocatable", json!(node.allocatable), node.allocatable != before.allocatable),
             ("/status/runtime", json!(node.runtime), node.runtime != before.runtime),
             ("/status/conditions", json!([node.ready]), node.ready != before.ready),

@@ -8,6 +8,7 @@ use crds::reason::Reason;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use runner::task::Observer;
+use tokio::sync::watch;
 use tokio::task::{Id, JoinError};
 use tracing::{debug, error, info};
 
@@ -15,6 +16,7 @@ use super::{Handle, Term};
 use crate::attempt::{Asks, Order, carry_out};
 use crate::decide::{Action, Attempt, Phase, Situation, Why, decide};
 use crate::journal::Past;
+use crate::seal::Grants;
 
 impl Term<'_> {
     /// Does what is to be done, until nothing is.
@@ -71,11 +73,15 @@ impl Term<'_> {
         let Some(entry) = self.entries.get(&id).cloned() else { return };
         let fence = entry.fence.clone();
         let observer = Arc::new(Observer::default());
-        let order = Order { id: id.clone(), entry, observer: observer.clone(), likely, asking: self.asking.clone() };
+        let sealed_key = crds::node::sealed_key(&entry.job.uid, entry.job.run);
+        let (told, sealed) = watch::channel(self.sealed.get(&sealed_key).cloned());
+        let node = (&*self.agent.config.node_name, &*self.mirror.uid);
+        let grants = Grants::new(self.agent.key.clone(), node, &entry.job, sealed);
+        let order = Order { id: id.clone(), entry, observer: observer.clone(), grants, likely, asking: self.asking.clone() };
         let (means, of_task) = (Arc::clone(&self.means), id.clone());
         let abort = self.tasks.spawn(async move { (of_task, carry_out(&means, order).await) });
         self.names.insert(abort.id(), (id.clone(), fence.clone()));
-        self.handles.insert(id.clone(), Handle { observer, admit: None, abort });
+        self.handles.insert(id.clone(), Handle { observer, admit: None, abort, sealed: (sealed_key, told) });
         self.attempts.insert(id, Attempt { fence, phase: Phase::Reading, ending: None, told: false });
     }
 

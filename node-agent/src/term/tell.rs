@@ -177,14 +177,17 @@ impl Term<'_> {
 
     /// What status should say of the node.
     fn state(&self) -> NodeState {
-        let (reason, message) = match self.drain {
-            Drain::Waiting | Drain::Over => ("Draining", "the agent was told to stop"),
-            Drain::No if !self.agent.journal.is_writable() => ("JournalFailed", "the node's disk does not take the agent's journal"),
-            Drain::No => (READY_REASON, "the agent takes work"),
+        let unwalled = self.means.runner.sandbox().err();
+        let (reason, message) = match (self.drain, &unwalled) {
+            (Drain::Waiting | Drain::Over, _) => ("Draining", "the agent was told to stop"),
+            (Drain::No, Some(failure)) => (failure.reason.name(), failure.message.as_str()),
+            (Drain::No, None) if !self.agent.journal.is_writable() => ("JournalFailed", "the node's disk does not take the agent's journal"),
+            (Drain::No, None) => (READY_REASON, "the agent takes work"),
         };
         let running = self.attempts.values().filter(|attempt| matches!(attempt.phase, Phase::Running { .. })).count();
         NodeState {
             running: i32::try_from(running).unwrap_or(i32::MAX),
+            public_key: self.agent.key.public().to_owned(),
             ready: Some(ready(reason, message, self.mirror.node.ready.as_ref(), Timestamp::now())),
             allocatable: Some(self.allocatable()),
             runtime: Some(NodeRuntime {

@@ -1,9 +1,10 @@
 //! Writes of a node's spec: tested patches, bisected when one of their entries is refused (P4, P6, P13), and its adoption (P8).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crds::names::OPERATOR_MANAGER;
-use crds::node::WasmNode;
+use crds::node::{Sealed, WasmNode, sealed_key};
 use kube::Api;
 use kube::api::PatchParams;
 use kube::core::DeserializeGuard;
@@ -14,6 +15,7 @@ use super::{Asking, LOOK_AGAIN, json_patch, live_lease, read, request};
 use crate::action::NodeWrite;
 use crate::observe::NodeObject;
 use crate::patch::{self, Failed, bisect};
+use crate::seal::seal;
 use crate::state::{Event, NodeOutcome};
 use crate::watch::readable;
 
@@ -36,13 +38,22 @@ pub(super) async fn write(asking: &Asking, write: NodeWrite) -> Option<Event> {
         }
         match patch_spec(asking, &part).await {
             Ok(object) => last = Some(object),
-            Err(Failed::Refused(why)) => match bisect(part) {
-                Ok(halves) => parts.extend(halves),
-                Err(entry) => {
-                    tracing::error!(node = %node, job = %format!("{}/{}", entry.namespace, entry.name), why, "an assignment was refused");
-                    let _ = asking.events.send(Event::EntryRefused { uid: entry.uid, why }).await;
+            Err(Failed::Refused(why)) if !part.add.is_empty() => {
+                let nothing = patch::barrier(&part);
+                match bisect(part) {
+                    Ok(halves) => parts.extend(halves),
+                    Err(entry) => match patched(asking, &node, nothing).await {
+                        Ok(object) => {
+                            let job = format!("{}/{}", entry.namespace, entry.name);
+                            tracing::error!(node = %node, job, why, "an assignment was refused");
+                            last = Some(object);
+                            let _ = asking.events.send(Event::EntryRefused { uid: entry.uid, why }).await;
+                        }
+                        Err(failed) => return denied(asking, &node, failed).await,
+                    },
                 }
-            },
+            }
+            Err(failed @ (Failed::Refused(_) | Failed::Denied(_))) => return denied(asking, &node, failed).await,
             Err(failed) => {
                 tracing::debug!(node = %node, failed = %failed, "a write of assignments did not hold");
                 asking.metrics.failed("wasmnode_spec");
@@ -50,9 +61,6 @@ pub(super) async fn write(asking: &Asking, write: NodeWrite) -> Option<Event> {
                     Failed::Unanswered(_) if !part.add.is_empty() => settled(asking, &part).await?,
                     _ => live(asking, &node).await?,
                 };
-                if matches!(failed, Failed::Denied(_)) {
-                    tokio::time::sleep(LOOK_AGAIN).await;
-                }
                 return Some(Event::NodeWritten { node: node.clone(), outcome: NodeOutcome::Stale(found) });
             }
         }
@@ -64,9 +72,33 @@ pub(super) async fn write(asking: &Asking, write: NodeWrite) -> Option<Event> {
     Some(Event::NodeWritten { node, outcome })
 }
 
+/// A write was not taken. If it was not for what it tests, nothing of this node is: even a write that changes nothing is refused, or none of
+/// ours is allowed.
+async fn denied(asking: &Asking, node: &Arc<str>, failed: Failed) -> Option<Event> {
+    asking.metrics.failed("wasmnode_spec");
+    if let Failed::Refused(why) | Failed::Denied(why) = failed {
+        let _ = asking.events.send(Event::NodeDenied { node: node.clone(), why }).await;
+    }
+    Some(Event::NodeWritten { node: node.clone(), outcome: NodeOutcome::Stale(live(asking, node).await?) })
+}
+
 async fn patch_spec(asking: &Asking, write: &NodeWrite) -> Result<NodeObject, Failed> {
     let fences = write.add.keys().map(|_| fence()).collect::<Result<Vec<_>, _>>()?;
-    patched(asking, &write.node, patch::spec(write, fences)).await
+    patched(asking, &write.node, patch::spec(write, fences, &sealed(write)?)).await
+}
+
+/// What the added entries' runs are given, sealed to the node's key.
+fn sealed(write: &NodeWrite) -> Result<BTreeMap<String, Sealed>, Failed> {
+    let of_entries = write.add.values().filter_map(|entry| Some((&entry.uid, entry.run, entry.granted.as_deref()?)));
+    let anew = write.seal.values().map(|anew| (&anew.uid, anew.run, &*anew.granted));
+    let sealed = anew.chain(of_entries).map(|(uid, run, granted)| {
+        // Its agent may have become another one since the job was placed.
+        let key = write.key.as_ref().ok_or_else(|| Failed::Denied("the node has no key to seal to".to_owned()))?;
+        let sealed = seal(granted, key, (&write.node, &write.uid), (uid, run));
+        let sealed = sealed.map_err(|error| Failed::Denied(error.to_string()))?;
+        Ok((sealed_key(uid, run), sealed))
+    });
+    sealed.collect()
 }
 
 /// The node's object after these operations.
@@ -119,8 +151,10 @@ async fn live(asking: &Asking, node: &str) -> Option<Option<Box<NodeObject>>> {
 #[derive(Debug)]
 pub(crate) enum Adoption {
     Done(Box<NodeObject>),
-    /// It is not there any more, or cannot be read or patched.
+    /// It is not there any more, or cannot be read.
     SetAside,
+    /// It cannot be patched, and why.
+    Denied(String),
     /// Somebody wrote it meanwhile, or no answer came.
     Again,
     /// Another leader is there: this process ends.
@@ -141,12 +175,16 @@ pub(crate) async fn adopt(asking: &Asking, node: &str) -> Adoption {
     let object = match patched(asking, node, patch::adoption(&found, epoch)).await {
         Ok(object) => object,
         Err(failed) => {
-            tracing::warn!(node, failed = %failed, "a node could not be taken over");
             asking.metrics.failed("wasmnode_spec");
-            return match failed {
+            let text = failed.to_string();
+            let outcome = match failed {
+                // Whoever takes it in says so.
+                Failed::Refused(why) | Failed::Denied(why) => return Adoption::Denied(why),
+                Failed::Gone => Adoption::SetAside,
                 Failed::Test | Failed::Unanswered(_) => Adoption::Again,
-                Failed::Gone | Failed::Refused(_) | Failed::Denied(_) => Adoption::SetAside,
             };
+            tracing::warn!(node, failed = text, "a node could not be taken over");
+            return outcome;
         }
     };
     if !asking.leadership.holds_live(asking).await {
@@ -160,10 +198,14 @@ pub(crate) async fn adopt(asking: &Asking, node: &str) -> Adoption {
 
 impl Adoption {
     /// As the answer to [`crate::action::Action::Adopt`]; one that is not done is asked for again. `None`: this process ends.
-    pub(super) fn event(self, node: Arc<str>) -> Option<Event> {
+    pub(super) async fn event(self, asking: &Asking, node: Arc<str>) -> Option<Event> {
         match self {
             Self::Done(object) => Some(Event::Adopted { node, object: Some(object) }),
             Self::SetAside | Self::Again => Some(Event::Adopted { node, object: None }),
+            Self::Denied(why) => {
+                let _ = asking.events.send(Event::NodeDenied { node: node.clone(), why }).await;
+                Some(Event::Adopted { node, object: None })
+            }
             Self::Over => None,
         }
     }

@@ -1,14 +1,20 @@
 //! Nodes: which are given up (P10), which have to be adopted (P8), and the one write of each that is in flight (P6).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crds::node::sealed_key;
+
 use crate::action::{Action, NewEntry, NodeWrite};
+use crate::observe::NodeObject;
 use crate::state::{Node, Now, State};
 
 /// Entries that one write adds, so that it stays below 32 KiB; and changes in one write.
 const MOST_ADDED: usize = 64;
 const MOST_CHANGED: usize = 128;
+/// Bytes that one write seals; of a single run, as much as there is.
+const MOST_SEALED: usize = 24 << 10;
 /// Removals alone wait for so many, or so long.
 const COMPANY: usize = 32;
 const ALONE_FOR: Duration = Duration::from_millis(500);
@@ -34,7 +40,7 @@ pub(super) fn look(state: &mut State, now: Now, actions: &mut Vec<Action>) {
     for (name, node) in &mut state.nodes {
         let epoch = state.settings.epoch;
         let foreign = node.object.as_ref().is_some_and(|object| object.epoch <= epoch) && !node.is_taken(epoch);
-        if foreign && !node.adopting && now.mono >= node.adopt_after {
+        if foreign && !node.adopting && now.mono >= node.adopt_after && !node.is_denied(now) {
             node.adopting = true;
             node.unproven = node.object.as_ref().map(|object| object.uid.clone());
             actions.push(Action::Adopt { node: name.clone() });
@@ -119,7 +125,7 @@ pub(super) fn give(state: &mut State, node: &Arc<str>, id: Arc<str>, entry: NewE
 pub(super) fn flush(state: &mut State, now: Now, actions: &mut Vec<Action>) {
     let epoch = state.settings.epoch;
     for (name, node) in &mut state.nodes {
-        let may_write = node.is_taken(epoch) && node.writing.is_none();
+        let may_write = node.may_write(epoch, now);
         let Some(object) = node.object.as_ref().filter(|_| may_write) else { continue };
         if node.pending.is_empty() || !has_company(&node.pending, &mut node.alone_since, now) {
             continue;
@@ -131,20 +137,36 @@ pub(super) fn flush(state: &mut State, now: Now, actions: &mut Vec<Action>) {
             epoch,
             sequence: object.sequence,
             given_up_at: node.given_up,
+            key: object.key.clone(),
             ..split(&mut node.pending)
         };
+        let unseal = unneeded(object, &write);
+        let write = NodeWrite { unseal, ..write };
         node.writing = Some(write.clone());
         actions.push(Action::WriteNode(write));
     }
 }
 
+/// What is sealed there for runs of which this write leaves nothing. It rides along; by itself it is no reason to write.
+fn unneeded(object: &NodeObject, write: &NodeWrite) -> BTreeSet<Arc<str>> {
+    if object.sealed.is_empty() {
+        return BTreeSet::new();
+    }
+    let stays = object.assignments.iter().filter(|(id, _)| !write.remove.contains(*id)).map(|(_, entry)| entry.sealed_key());
+    let comes = write.add.values().map(|entry| sealed_key(&entry.uid, entry.run));
+    let needed: BTreeSet<String> = stays.chain(comes).collect();
+    let anew = |key: &Arc<str>| write.seal.contains_key(key);
+    object.sealed.keys().filter(|key| !needed.contains(&***key) && !anew(key)).cloned().collect()
+}
+
 /// When removals have waited long enough for company.
 pub(super) fn next_flush(state: &State, now: Now) -> Option<Duration> {
-    state.nodes.values().filter_map(|node| Some((node.alone_since? + ALONE_FOR).saturating_sub(now.mono))).min()
+    let open = state.nodes.values().filter(|node| node.may_write(state.settings.epoch, now));
+    open.filter_map(|node| Some((node.alone_since? + ALONE_FOR).saturating_sub(now.mono))).min()
 }
 
 fn has_company(pending: &NodeWrite, alone_since: &mut Option<Duration>, now: Now) -> bool {
-    if !pending.add.is_empty() || !pending.cancel.is_empty() || pending.remove.len() >= COMPANY {
+    if !pending.add.is_empty() || !pending.cancel.is_empty() || !pending.seal.is_empty() || pending.remove.len() >= COMPANY {
         return true;
     }
     let since = *alone_since.get_or_insert(now.mono);
@@ -154,9 +176,22 @@ fn has_company(pending: &NodeWrite, alone_since: &mut Option<Duration>, now: Now
 /// As much as one write carries; the rest stays.
 fn split(pending: &mut NodeWrite) -> NodeWrite {
     let mut write = NodeWrite::default();
+    let mut sealed_bytes = 0;
+    while (sealed_bytes == 0 || sealed_bytes < MOST_SEALED)
+        && let Some((key, anew)) = pending.seal.pop_first()
+    {
+        sealed_bytes += anew.granted.to_bytes().len();
+        write.seal.insert(key, anew);
+    }
     while write.add.len() < MOST_ADDED
         && let Some((id, entry)) = pending.add.pop_first()
     {
+        let bytes = entry.granted.as_ref().map_or(0, |granted| granted.to_bytes().len());
+        if sealed_bytes + bytes > MOST_SEALED && (!write.add.is_empty() || !write.seal.is_empty()) {
+            pending.add.insert(id, entry);
+            break;
+        }
+        sealed_bytes += bytes;
         write.add.insert(id, entry);
     }
     while write.add.len() + write.cancel.len() < MOST_CHANGED

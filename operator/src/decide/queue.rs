@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use crds::condition::{self, RunState};
 use crds::node::assignment_id;
-use jiff::Timestamp;
+use crds::secret::{Granted, SecretUse};
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::place::{Place, Room, place};
+use super::place::{Asked, Place, Room, in_base64, place};
 use super::{fold, nodes, retry, write};
-use crate::action::{Action, NewEntry};
-use crate::observe::Job;
-use crate::state::{Now, State, Stuck};
+use crate::action::{Action, NewEntry, SecretsRead};
+use crate::observe::{Job, NodeObject};
+use crate::state::{Node, Now, Ready, State, Stuck};
 
 /// How long a job must have been stuck before its status says so: most find a place before.
 const STUCK_FOR: Duration = Duration::from_secs(1);
@@ -20,6 +21,9 @@ const STUCK_FOR: Duration = Duration::from_secs(1);
 const TOLD_IN_A_SECOND: usize = 10;
 /// Jobs that are passed over because they need more memory than is free, before the rest waits too.
 const PASSED_OVER: usize = 64;
+
+/// Jobs whose Secrets are read at the same time; the others keep their place.
+const READ_AT_ONCE: usize = 32;
 
 /// Places as many jobs as there is room for.
 pub(super) fn place_waiting(state: &mut State, now: Now, actions: &mut Vec<Action>) {
@@ -36,13 +40,25 @@ pub(super) fn place_waiting(state: &mut State, now: Now, actions: &mut Vec<Actio
         }
         let (avoid, until) = avoided(state, &uid, now.wall);
         let Some(job) = state.jobs.get(&uid) else { continue };
-        match place(&rooms, job.memory_bytes, &avoid) {
+        let asked = Asked { memory_bytes: job.memory_bytes, secrets: job.secrets.is_some(), avoid: &avoid };
+        match place(&rooms, asked) {
             Place::On(position) => {
+                let memory_bytes = job.memory_bytes;
+                let (id, mut entry) = entry(job);
+                if let Some(uses) = job.secrets.clone() {
+                    if state.reading.len() >= READ_AT_ONCE {
+                        passed_over.push((created, uid));
+                        continue;
+                    }
+                    entry.granted = granted(state, &uid, uses, now, actions);
+                }
                 let room = &mut rooms[position];
-                room.taken += 1;
-                room.memory_taken = room.memory_taken.saturating_add(job.memory_bytes);
-                let (id, entry) = entry(job);
+                room.take(memory_bytes, entry.granted.as_deref());
+                if asked.secrets && entry.granted.is_none() {
+                    continue;
+                }
                 state.stuck.remove(&uid);
+                state.phases.placed(&uid, now);
                 nodes::give(state, &room.name.clone(), id, entry);
             }
             Place::Full => passed_over.push((created, uid)),
@@ -60,9 +76,35 @@ pub(super) fn place_waiting(state: &mut State, now: Now, actions: &mut Vec<Actio
     state.queue.extend(passed_over);
 }
 
+/// What a job that has a place is given of Secrets. `None`: they have to be read first, and the job comes back when they are.
+fn granted(state: &mut State, uid: &Arc<str>, uses: Arc<[SecretUse]>, now: Now, actions: &mut Vec<Action>) -> Option<Arc<Granted>> {
+    match state.take_secrets(uid, &uses, now) {
+        Ready::Granted(granted) => return Some(granted),
+        Ready::Read => {
+            let job = state.jobs.get(uid)?;
+            actions.push(Action::ReadSecrets(SecretsRead {
+                namespace: job.namespace.clone(),
+                name: job.name.clone(),
+                uid: uid.clone(),
+                run: job.run(),
+                attempt: retry::next_attempt(&fold::tries(job)),
+                uses,
+                renews: None,
+            }));
+            state.asked.insert(uid.clone());
+            state.reading.insert(uid.clone());
+        }
+        Ready::Wait(wait) => {
+            let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
+            state.wake(uid, now.wall.checked_add(wait).unwrap_or(now.wall));
+        }
+    }
+    None
+}
+
 /// What every node has left, what is being written included.
 fn rooms(state: &State, now: Now) -> Vec<Room> {
-    let room = |(name, node): (&Arc<str>, &crate::state::Node)| {
+    let room = |(name, node): (&Arc<str>, &Node)| {
         let object = node.object.as_ref()?;
         let memory = |uid: &Arc<str>| state.jobs.get(uid).map_or(0, |job| job.memory_bytes);
         let there = object.assignments.values().map(|entry| &entry.uid);
@@ -77,9 +119,18 @@ fn rooms(state: &State, now: Now) -> Vec<Room> {
             taken: usize::saturating_sub(taken, leaving),
             memory_bytes: object.memory_bytes,
             memory_taken,
+            has_key: object.key.is_some(),
+            sealed_bytes: sealed_bytes(object, node),
         })
     };
     state.nodes.iter().filter_map(room).collect()
+}
+
+/// What is sealed there, and what is being written.
+fn sealed_bytes(object: &NodeObject, node: &Node) -> usize {
+    let there: usize = object.sealed.values().map(|sealed| sealed.bytes).sum();
+    let writing = node.writing.iter().flat_map(|write| write.add.values()).chain(node.pending.add.values());
+    there + writing.filter_map(|entry| entry.granted.as_deref()).map(in_base64).sum::<usize>()
 }
 
 fn avoided(state: &mut State, uid: &Arc<str>, now: Timestamp) -> (Vec<Arc<str>>, Option<Timestamp>) {
@@ -102,6 +153,7 @@ fn entry(job: &Job) -> (Arc<str>, NewEntry) {
         generation: job.generation,
         spec_hash: job.spec_hash.hex(),
         attempt,
+        granted: None,
     };
     (assignment_id(&job.uid, job.run(), 0, attempt).into(), entry)
 }

@@ -1,9 +1,11 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crds::node::Sealed;
 use kube::core::response::Status;
 use serde_json::{Value, json};
 
-use super::{Failed, barrier, bisect, pointer_step};
+use super::{Failed, barrier, bisect, pointer_step, spec};
 use crate::action::{NewEntry, NodeWrite};
 
 fn kind(status: Value) -> &'static str {
@@ -51,6 +53,7 @@ fn write(adds: &[&str], removals: &[&str]) -> NodeWrite {
         generation: 1,
         spec_hash: String::new(),
         attempt: 1,
+        granted: None,
     };
     NodeWrite {
         node: "n1".into(),
@@ -58,6 +61,20 @@ fn write(adds: &[&str], removals: &[&str]) -> NodeWrite {
         remove: removals.iter().map(|id| Arc::from(*id)).collect(),
         ..NodeWrite::default()
     }
+}
+
+#[test]
+fn what_is_sealed_goes_with_its_entry_and_leaves_with_the_last() {
+    let write = NodeWrite { unseal: ["old-1".into()].into(), ..write(&["a"], &["gone"]) };
+    let sealed = Sealed { key_id: "k".to_owned(), value: "v".to_owned(), until: None };
+    let operations = spec(&write, ["f".to_owned()], &BTreeMap::from([("a-1".to_owned(), sealed)]));
+    let of_map = |operation: &&Value| operation["path"].as_str().is_some_and(|path| path.starts_with("/spec/sealed/"));
+    let expected = [
+        json!({ "op": "add", "path": "/spec/sealed/a-1", "value": r#"{"keyId":"k","value":"v"}"# }),
+        json!({ "op": "remove", "path": "/spec/sealed/old-1" }),
+    ];
+    assert_eq!(operations.iter().filter(of_map).cloned().collect::<Vec<_>>(), expected);
+    assert_eq!(operations.len(), 4 + 2 + 2, "one patch");
 }
 
 /// An earlier write that tests the same sequence fails after it (P5).

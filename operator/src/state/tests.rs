@@ -15,7 +15,13 @@ const ID: &str = "uid-of-the-entry";
 /// A leader of epoch 7 that sees the job, and of n1 this version with these entries.
 fn leader(job: &Job, version: u64, assignments: Value) -> State {
     let minutes = Duration::from_mins(10);
-    let mut state = State::new(Settings { epoch: 7, lost_after: Duration::from_secs(30), brake_for: minutes, gone_after: minutes });
+    let mut state = State::new(Settings {
+        epoch: 7,
+        renew_before: Duration::from_mins(20),
+        lost_after: Duration::from_secs(30),
+        brake_for: minutes,
+        gone_after: minutes,
+    });
     state.observe(Event::Job(Box::new(job.clone())), at(0));
     state.observe(Event::Lease { node: "n1".into(), lease: LeaseSeen { resource_version: 1, holder: "pod-of-n1".into() } }, at(0));
     see_node(&mut state, version, assignments, "uid-of-n1");

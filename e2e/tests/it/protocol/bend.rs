@@ -74,6 +74,8 @@ fn nothing(resource_version: u64) -> NodeObject {
         sequence: 0,
         assignments: BTreeMap::new(),
         reports: BTreeMap::new(),
+        sealed: BTreeMap::new(),
+        key: None,
         agent: "".into(),
         not_ready: None,
         memory_bytes: 0,

@@ -247,6 +247,8 @@ impl Operator {
         let actions = decide(state, at);
         let again = decide(state, at);
         let wait = next_look(state, at);
+        // For metrics, of which there are none.
+        drop(state.take_phases());
         // The core looks at least once a second; what it waits for is a millisecond at least.
         self.look_at = now + Millis::try_from(wait.as_millis()).unwrap_or(1000).max(1);
         if !again.is_empty() && !matches!(actions[..], [Action::StartAgain { .. }]) {
@@ -271,7 +273,7 @@ impl Operator {
 fn settings(epoch: i64, without: Without) -> Settings {
     let lost_after = if without.lacks(Rule::P10Time) { LOST_AFTER / 3 } else { LOST_AFTER };
     let brake_for = if without.lacks(Rule::P16Brake) { BRAKE_FOR * 1000 } else { BRAKE_FOR };
-    Settings { epoch, lost_after, brake_for, gone_after: GONE_AFTER }
+    Settings { epoch, renew_before: Duration::from_mins(20), lost_after, brake_for, gone_after: GONE_AFTER }
 }
 
 pub(crate) fn typed<T: DeserializeOwned>(object: &Value) -> T {

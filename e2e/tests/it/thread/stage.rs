@@ -38,6 +38,10 @@ pub(super) struct Stage<'a> {
     pub(super) agent_flags: Vec<String>,
     /// Leases last as long as they do for users, not so that a lost node is found in seconds.
     pub(super) as_users: bool,
+    /// More flags for every operator.
+    pub(super) operator_flags: Vec<String>,
+    /// What is logged, by both.
+    pub(super) log: Option<&'static str>,
 }
 
 impl Stage<'static> {
@@ -53,7 +57,7 @@ impl<'a> Stage<'a> {
         cluster.create_pool(&pool).await.expect("a pool");
         cluster.create_namespace(&namespace).await.expect("a namespace");
         let client = cluster.client().await.expect("a client");
-        Self { cluster, client, pool, namespace, agent_flags: Vec::new(), as_users: false }
+        Self { cluster, client, pool, namespace, agent_flags: Vec::new(), as_users: false, operator_flags: Vec::new(), log: None }
     }
 
     /// Starts an operator; `name` tells several apart.
@@ -71,7 +75,7 @@ impl<'a> Stage<'a> {
     pub(super) fn operator_as(&self, identity: &Identity) -> Running {
         let mut command = Command::new(e2e::built("wasmjob-operator").expect("it is built"));
         command.env_clear().args(["--namespace", &self.pool, "--serve-namespace", &self.namespace, "--identity", &identity.pod.uid]);
-        command.args(["--listen", "127.0.0.1:0", "--log", "info,operator=trace"]);
+        command.args(["--listen", "127.0.0.1:0", "--log", self.log.unwrap_or("info,operator=trace")]).args(&self.operator_flags);
         command.args(if self.as_users { &[][..] } else { &OPERATOR_TIMINGS });
         command.arg("--kubeconfig").arg(&identity.kubeconfig);
         self.cluster.run(identity.clone(), command).expect("it starts")
@@ -104,7 +108,7 @@ impl<'a> Stage<'a> {
         let mut command = Command::new(e2e::built("wasmjob-agent").expect("it is built"));
         let node = &identity.pod.node;
         command.env_clear().args(["--namespace", &self.pool, "--node-name", node, "--pod-uid", &identity.pod.uid]);
-        command.args(["--allow-private-addresses", "--default-memory", "64Mi", "--log", "info,node_agent=debug"]);
+        command.args(["--allow-private-addresses", "--default-memory", "64Mi", "--log", self.log.unwrap_or("info,node_agent=debug")]);
         command.args(if self.as_users { &[][..] } else { &AGENT_TIMINGS });
         command.args(&self.agent_flags).arg("--kubeconfig").arg(&identity.kubeconfig);
         command.arg("--state-directory").arg(self.path(node));

@@ -224,3 +224,52 @@ fn the_last_of_several_failures_says_how_often() {
     assert_eq!(attempts, [(2, Some("n2")), (1, Some("n1"))]);
     assert_eq!(status.start_time.map(|time| time.0), Some(second(10)), "the run started with its first attempt");
 }
+
+/// Once, of the attempt that ends the job; one that cannot be made ends it too.
+#[test]
+fn a_result_becomes_a_config_map_when_it_is_the_jobs_end() {
+    let spec = json!({
+        "backoffLimit": 1,
+        "outputs": [{ "name": "a", "publish": [{ "configMap": { "name": "{job}-{run}" } }] }],
+    });
+    let fresh = job(spec.clone());
+    let tried = tried(&spec, Reason::Trap);
+    let with_files = |reason: Reason| {
+        let mut report = ended(reason);
+        let ended = report.ended.as_mut().expect("it has ended");
+        let digest = crds::digest::Digest::of(b"");
+        let result = json!({ "name": "a", "sizeBytes": 1, "files": 1, "digest": digest });
+        ended.results = vec![serde_json::from_value(result).expect("a result")];
+        ended.config_maps = serde_json::from_value(json!([{ "output": "a", "files": { "stdout": "aGVsbG8=" } }])).expect("files");
+        report
+    };
+    let rows = [
+        ("a success", &fresh, 1, with_files(Reason::Completed), None, "publish True Completed configmap://team-a/carve-1"),
+        ("a failure that is tried again", &fresh, 1, with_files(Reason::Trap), None, "write False Pending"),
+        ("the last failure", &tried, 2, with_files(Reason::Trap), None, "publish True BackoffLimitExceeded configmap://team-a/carve-1"),
+        ("a killed guest", &tried, 2, ended(Reason::MemoryLimit), None, "write True BackoffLimitExceeded"),
+        ("a report that was shrunk", &fresh, 1, ended(Reason::Completed), None, "write True PublishFailed"),
+        ("one that is there", &fresh, 1, with_files(Reason::Completed), Some("it is there"), "write True PublishFailed"),
+        ("of a failure", &tried, 2, with_files(Reason::Trap), Some("it is there"), "write True BackoffLimitExceeded"),
+    ];
+    for (what, job, attempt, report, unpublished, expected) in rows {
+        let entry = entry(job, attempt);
+        let work = Work { node: "n1", entry: &entry, report: Some(&report), given_up: false, is_sealed_to_another: false, unpublished };
+        let said = match with_work(job, &work, second(14)) {
+            Step::Publish { status, config_maps } => {
+                assert_eq!((&*config_maps.fence, config_maps.maps.len()), (FENCE, 1), "{what}");
+                let uri = status.results[0].uri.clone().unwrap_or_default();
+                let kind = kind(&Step::Write { status, live: false });
+                format!("{} {uri}", kind.replace("write", "publish"))
+            }
+            step => {
+                let said = kind(&step);
+                let status = status_of(step);
+                let told = status.conditions.iter().any(|condition| condition.message.contains(unpublished.unwrap_or_default()));
+                assert!(told && status.results.iter().all(|result| result.uri.is_none()), "{what}: {status:?}");
+                said
+            }
+        };
+        assert_eq!(said, expected, "{what}");
+    }
+}

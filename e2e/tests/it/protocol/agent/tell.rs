@@ -122,6 +122,7 @@ impl Agent {
         let before = self.term.as_ref().and_then(|term| term.mirror.node.ready.as_ref());
         NodeState {
             running: i32::try_from(running).unwrap_or(i32::MAX),
+            public_key: String::new(),
             ready: Some(ready(reason, message, before, self.clock.wall(now))),
             allocatable: Some(NodeResources {
                 cpu: Quantity("4".to_owned()),

@@ -102,6 +102,8 @@ impl Operator {
                 self.ask_with(Asking::Delete { uid, name }, request, out);
             }
             Action::ForgetNode { node, object, lease } => self.forget(Forgetting::new(node, object, lease), out),
+            // The model's jobs name none: what it would show is the same without.
+            Action::ReadSecrets { .. } => panic!("a job of the model names no Secret"),
             Action::StartAgain { .. } if self.without.lacks(Rule::P15Back) => {}
             Action::StartAgain { why } => out.over = Some(why),
         }

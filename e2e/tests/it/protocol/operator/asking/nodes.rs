@@ -1,5 +1,6 @@
 //! Writes of a node's spec: as `operator::apply::node`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crds::node::WasmNode;
@@ -39,7 +40,7 @@ impl Operator {
             part.sequence = object.sequence;
         }
         let fences: Vec<String> = part.add.keys().map(|id| self.fence(id)).collect();
-        let mut operations = patch::spec(&part, fences);
+        let mut operations = patch::spec(&part, fences, &BTreeMap::new());
         bend::spec_patch(self.without, &mut operations);
         let request = Request::Patch { key: Key::node(&part.node), part: Part::Spec, operations };
         self.ask_with(Asking::Write(Write { part, rest, last }), request, out);
