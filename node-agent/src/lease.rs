@@ -244,7 +244,8 @@ impl LeaseOf {
             spec.acquire_time = Some(MicroTime(Timestamp::now()));
             spec.lease_transitions = Some(spec.lease_transitions.unwrap_or(0).saturating_add(1));
         }
-        let metadata = ObjectMeta { managed_fields: None, ..known.metadata.clone() };
+        // One that has lost its label, or is of an agent that knew none for so long a name, gets it back.
+        let metadata = node_meta::labelled(ObjectMeta { managed_fields: None, ..known.metadata.clone() }, &self.node);
         let lease = Lease { metadata, spec: Some(self.spec(spec)) };
         let sent = boottime_nanoseconds();
         let written = within(self.timings.call(), self.api.replace(&self.node, &PostParams::default(), &lease)).await;

@@ -1,15 +1,15 @@
-//! The metadata of a node's objects, its Lease and its `WasmNode`: both are named after it.
+//! The metadata of a node's objects, its Lease and its `WasmNode`: both are named after it and bear its label.
 
-use std::collections::BTreeMap;
-
-use crds::names::NODE_LABEL;
+use crds::names::{NODE_LABEL, node_label};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-
-/// Longest value of a label; node names may be longer.
-const LABEL_VALUE: usize = 63;
 
 /// Of a node's new object.
 pub(crate) fn of(node: &str) -> ObjectMeta {
-    let label = (node.len() <= LABEL_VALUE).then(|| BTreeMap::from([(NODE_LABEL.to_owned(), node.to_owned())]));
-    ObjectMeta { name: Some(node.to_owned()), labels: label, ..ObjectMeta::default() }
+    labelled(ObjectMeta { name: Some(node.to_owned()), ..ObjectMeta::default() }, node)
+}
+
+/// The same with the node's label, by which the operator finds it.
+pub(crate) fn labelled(mut metadata: ObjectMeta, node: &str) -> ObjectMeta {
+    metadata.labels.get_or_insert_default().insert(NODE_LABEL.to_owned(), node_label(node));
+    metadata
 }

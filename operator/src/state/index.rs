@@ -37,7 +37,7 @@ impl State {
         }
         self.blockers.remove(name);
         let opened = before.as_ref().is_none_or(|before| shape(before) != shape(&object));
-        self.index(name, before.as_ref(), &object);
+        self.index(name, before.as_ref(), &object, now);
         if let Some(node) = self.nodes.get_mut(name) {
             node.object = Some(object);
         }
@@ -65,7 +65,7 @@ impl State {
         self.dirty.insert(entry.uid);
     }
 
-    fn index(&mut self, name: &Arc<str>, before: Option<&NodeObject>, after: &NodeObject) {
+    fn index(&mut self, name: &Arc<str>, before: Option<&NodeObject>, after: &NodeObject, now: Now) {
         for (id, entry) in before.into_iter().flat_map(|before| &before.assignments) {
             if !after.assignments.contains_key(id) {
                 self.unindex(&entry.uid, name, id);
@@ -80,6 +80,10 @@ impl State {
             }
             if known != Some(entry) || reported(before) != reported(Some(after)) {
                 self.dirty.insert(entry.uid.clone());
+                let has_ended = after.report(id).is_some_and(|report| report.ended.is_some());
+                if has_ended && self.jobs.get(&entry.uid).is_some_and(|job| !job.is_finished()) {
+                    self.phases.reported(&entry.uid, now);
+                }
             }
         }
     }

@@ -6,6 +6,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::{Place, Up, id_of, until};
+use crate::place::example;
 
 const NAMESPACE: &str = "wasmjob-system";
 
@@ -56,12 +57,25 @@ fn services_reach_the_agents_and_the_operator_while_they_are_ready() {
         ("operator", "/readyz", "ok"),
         ("operator", "/livez", "ok"),
     ];
-    for (service, path, wanted) in rows {
-        // The API server has its own view of the slices, which may be a moment behind.
-        until(&format!("{service} says {wanted:?} at {path}"), || {
-            let output = read(service, path);
-            String::from_utf8_lossy(&output.stdout).lines().any(|line| line == wanted)
-        });
+    let says = |rows: &[(&str, &str, &str)]| {
+        for (service, path, wanted) in rows {
+            // The API server has its own view of the slices, which may be a moment behind; and it asks any of the endpoints.
+            until(&format!("{service} says {wanted:?} at {path}"), || {
+                let output = read(service, path);
+                String::from_utf8_lossy(&output.stdout).lines().any(|line| line == *wanted)
+            });
+        }
+    };
+    says(&rows);
+
+    // How long the phases of a job took that carries all it needs.
+    let sample = example("../manifests/samples/wordcount.yaml");
+    up.asked(&["apply", "-f", &sample]);
+    up.asked(&["wait", "--for=condition=Complete", "wj/wordcount", "--timeout=120s"]);
+    let phases = [("operator", ["queue", "assign", "report"]), ("agents", ["fetch", "compile", "run"])];
+    for (service, phases) in phases {
+        let lines = phases.map(|phase| format!("wasmjob_phase_seconds_count{{phase=\"{phase}\"}} 1"));
+        says(&lines.each_ref().map(|line| (service, "/metrics", line.as_str())));
     }
 
     // One that does not answer is left out, until it does.
