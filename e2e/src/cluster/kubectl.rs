@@ -59,7 +59,7 @@ impl Cluster {
         Ok(answered)
     }
 
-    /// Applies `crds/*.yaml` and `manifests/rbac.yaml`, and waits until the kinds are served and the policies are in force.
+    /// Applies `crds/*.yaml` and the rights in `manifests/` (`rbac`, `users`, `flow`), and waits until the kinds are served and the policies are in force.
     ///
     /// # Errors
     /// When a file is refused, or nothing comes of it in time.
@@ -69,7 +69,9 @@ impl Cluster {
         }
         let client = self.client().await?;
         wait_until(Vec::new(), "the definitions of kinds", async || served(&client).await.unwrap_or(false)).await?;
-        self.apply_file(&checkout("manifests/rbac.yaml"))?;
+        for rights in ["rbac", "users", "flow"] {
+            self.apply_file(&checkout(&format!("manifests/{rights}.yaml")))?;
+        }
         let stranger = self.stranger().await?;
         wait_until(Vec::new(), "the policies", async || refused(&stranger).await).await
     }
