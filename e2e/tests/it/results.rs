@@ -1,5 +1,6 @@
 //! What a guest left, published to real stores: every publisher, in every layout, also when the guest failed; and what is refused.
 
+mod config_map;
 mod guest;
 mod ipfs;
 mod s3;

@@ -25,7 +25,7 @@ const IMPORTS: &str = r#"
   (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))"#;
 
 /// Writes all of some bytes so many times, creates a file with them, makes many files.
-const FUNCTIONS: &str = r#"
+const FUNCTIONS: &str = r"
   (func $write (param $fd i32) (param $at i32) (param $length i32) (param $times i32)
     (block $done (loop $again
       (br_if $done (i32.eqz (local.get $times)))
@@ -49,7 +49,7 @@ const FUNCTIONS: &str = r#"
       (i32.store8 (i32.const 130) (i32.add (i32.const 48) (i32.rem_u (i32.div_u (local.get $count) (i32.const 10)) (i32.const 10))))
       (i32.store8 (i32.const 131) (i32.add (i32.const 48) (i32.rem_u (local.get $count) (i32.const 10))))
       (call $put (i32.const 3) (i32.const 128) (i32.const 104) (i32.const 0) (i32.const 0) (i32.const 0))
-      (br $again))))"#;
+      (br $again))))";
 
 /// What the names of many files end with.
 const LONG: &str = "-a-name-that-is-as-long-as-names-are-which-somebody-wants-to-be-read-by-people-and-so-it-goes-on-and";

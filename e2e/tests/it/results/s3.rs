@@ -95,10 +95,8 @@ async fn results_lie_where_the_spec_says_with_what_the_guest_printed_and_its_exi
         if as_published == exit_code {
             assert_eq!(result["digest"], json!(Digest::of(&manifest)), "{name}: {status}");
         }
-        let (objects, prefix) = match packed {
-            true => (unpacked(&objects[&format!("{prefix}outputs.tar.gz")]), ""),
-            false => (objects, prefix),
-        };
+        let archive = format!("{prefix}outputs.tar.gz");
+        let (objects, prefix) = if packed { (unpacked(&objects[&archive]), "") } else { (objects, prefix) };
         let shown: BTreeMap<String, String> = shown(&objects).into_iter().map(|(name, text)| (name.to_owned(), text)).collect();
         assert_eq!(shown, below(prefix, &as_published.to_string()), "{name}");
     }

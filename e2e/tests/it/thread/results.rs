@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use e2e::cluster::Fate;
 use e2e::{Kubo, Minio, Server};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{DeleteParams, PostParams};
@@ -161,5 +162,37 @@ async fn a_config_map_is_the_jobs_own_and_one_that_is_there_is_never_changed() {
     // It goes with its job.
     stage.jobs().delete("makes", &DeleteParams::default()).await.expect("deleted");
     stage.until("the ConfigMap goes", async || maps.get_opt("makes-1-0").await.expect("asked").is_none().then_some(())).await;
+    stage.settles().await;
+}
+
+/// An operator that dies before it knows that the ConfigMap was made, and a network that sends things twice: it is the same result.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_config_map_whose_making_was_not_answered_is_the_result_all_the_same() {
+    let stage = Stage::new("maps-again").await;
+    let _agent = stage.agent("n1").await;
+    let identity = stage.operator_identity("a").await;
+    let behind = async |name: &str, fate: Fate| {
+        let relay = stage.cluster.relay().await.expect("a relay");
+        let held = relay.rule(move |asked| if asked.what() == "POST configmaps" { fate } else { Fate::Pass });
+        let identity = stage.cluster.through(&identity, name, &relay.server()).expect("a kubeconfig");
+        (stage.operator_as(&identity), relay, held)
+    };
+    let maps: Api<ConfigMap> = Api::namespaced(stage.client.clone(), &stage.namespace);
+    let (former, _relay, mut held) = behind("former", Fate::HoldAfter).await;
+    let guest = Guest { stdout: "hello", ..Guest::default() };
+    stage.create("again", spec(&guest, map_of("{job}"))).await;
+    let unanswered = held.recv().await.expect("the relay is there");
+    drop(former);
+    drop(unanswered);
+    let made = maps.get("again").await.expect("it was made");
+    assert!(!stage.status("again").await.is_finished(), "nobody has told of it yet");
+    let (_next, _other_relay, _) = behind("next", Fate::Twice).await;
+    let (reason, status) = stage.ended("again").await;
+    assert_eq!((reason.as_str(), attempts(&status).len()), ("Completed", 1), "{status:?}");
+    assert_eq!(status.results[0].uri, Some(format!("configmap://{}/again", stage.namespace)));
+    assert_eq!(maps.get("again").await.expect("it is there").uid(), made.uid());
+    stage.create("twice", spec(&guest, map_of("{job}"))).await;
+    let (reason, status) = stage.ended("twice").await;
+    assert_eq!((reason.as_str(), attempts(&status).len()), ("Completed", 1), "{status:?}");
     stage.settles().await;
 }

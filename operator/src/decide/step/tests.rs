@@ -253,11 +253,12 @@ fn a_result_becomes_a_config_map_when_it_is_the_jobs_end() {
         ("of a failure", &tried, 2, with_files(Reason::Trap), Some("it is there"), "write True BackoffLimitExceeded"),
     ];
     for (what, job, attempt, report, unpublished, expected) in rows {
-        let entry = entry(job, attempt);
+        let fence = format!("{attempt}{}", &FENCE[1..]);
+        let entry = Entry { fence: fence.as_str().into(), ..entry(job, attempt) };
         let work = Work { node: "n1", entry: &entry, report: Some(&report), given_up: false, is_sealed_to_another: false, unpublished };
         let said = match with_work(job, &work, second(14)) {
             Step::Publish { status, config_maps } => {
-                assert_eq!((&*config_maps.fence, config_maps.maps.len()), (FENCE, 1), "{what}");
+                assert_eq!((&*config_maps.fence, config_maps.maps.len()), (fence.as_str(), 1), "{what}");
                 let uri = status.results[0].uri.clone().unwrap_or_default();
                 let kind = kind(&Step::Write { status, live: false });
                 format!("{} {uri}", kind.replace("write", "publish"))
