@@ -182,6 +182,18 @@ impl Mirror {
             },
         }
     }
+
+    /// What the server has after a write, and whether it kept all that was written of the node itself. What it dropped, since its definition
+    /// of the kind is older than this agent, counts as there: it would be written again and again.
+    pub fn after(node: &WasmNode, batch: &Batch) -> (Self, bool) {
+        let mut mirror = Self::of(node);
+        let dropped = batch.node.as_ref().filter(|written| !mirror.node.says_the_same(written));
+        let kept = dropped.is_none();
+        if let Some(written) = dropped {
+            mirror.node = written.clone();
+        }
+        (mirror, kept)
+    }
 }
 
 // === impl NodeState ===

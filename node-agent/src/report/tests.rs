@@ -11,7 +11,13 @@ use super::patch::operations;
 use super::{Batch, COMPANY, MOST_REPORTS, Mark, Mirror, NodeState, Refusals, WAIT_FOR_COMPANY, Wanted, Wish, next, ready};
 
 fn state(running: i32) -> NodeState {
-    NodeState { running, public_key: "key".to_owned(), ready: Some(ready("AgentReady", "", None, Timestamp::UNIX_EPOCH)), allocatable: None, runtime: None }
+    NodeState {
+        running,
+        public_key: "key".to_owned(),
+        ready: Some(ready("AgentReady", "", None, Timestamp::UNIX_EPOCH)),
+        allocatable: None,
+        runtime: None,
+    }
 }
 
 /// What a server has after these were written.
@@ -197,4 +203,27 @@ fn the_object_never_holds_more_files_than_an_object_can() {
     let left: Vec<_> = all.into_iter().filter(|(id, _)| !there[..5].contains(id)).collect();
     let batch = next(&mirror(&there[5..]), &wanted(&left), &mut Refusals::default(), &mut None, now).expect("there is room");
     assert_eq!(batch.reports.len(), 1);
+}
+
+/// A CRD of an earlier version.
+#[test]
+fn what_the_server_drops_is_not_written_again() {
+    let status = |public_key: Option<&str>| {
+        let ready = ready("AgentReady", "", None, Timestamp::UNIX_EPOCH);
+        json!({ "agent": "me", "sequence": 8, "running": 0, "publicKey": public_key.unwrap_or_default(), "conditions": [ready] })
+    };
+    let batch = Batch { node: Some(state(0)), ..Batch::default() };
+    for (public_key, expected) in [(Some("key"), true), (None, false)] {
+        let node = json!({
+            "apiVersion": "wasmjob.dev/v1alpha1", "kind": "WasmNode", "metadata": { "name": "n", "uid": "u" }, "spec": {},
+            "status": status(public_key),
+        });
+        let node = serde_json::from_value(node).expect("a node");
+        let (mirror, kept) = Mirror::after(&node, &batch);
+        assert_eq!(kept, expected);
+        assert_eq!(next(&mirror, &wanted(&[]), &mut Refusals::default(), &mut None, Instant::now()), None, "{public_key:?}");
+        // Whoever reads it anew writes it once more.
+        let again = next(&Mirror::of(&node), &wanted(&[]), &mut Refusals::default(), &mut None, Instant::now());
+        assert_eq!(again.is_none(), expected);
+    }
 }

@@ -92,7 +92,11 @@ impl Term<'_> {
             Ok(node) => {
                 metrics.wrote("WasmNode/status", "written");
                 self.refusals.accepted(batch);
-                self.mirror = Mirror::of(&node);
+                let (mirror, kept) = Mirror::after(&node, batch);
+                if !kept {
+                    warn!("the API server keeps a part only of this node's status; apply the CRDs of this version");
+                }
+                self.mirror = mirror;
                 self.saw(*node);
                 self.mark_told();
                 self.agent.health.set_ready(true);
@@ -181,7 +185,9 @@ impl Term<'_> {
         let (reason, message) = match (self.drain, &unwalled) {
             (Drain::Waiting | Drain::Over, _) => ("Draining", "the agent was told to stop"),
             (Drain::No, Some(failure)) => (failure.reason.name(), failure.message.as_str()),
-            (Drain::No, None) if !self.agent.journal.is_writable() => ("JournalFailed", "the node's disk does not take the agent's journal"),
+            (Drain::No, None) if !self.agent.journal.is_writable() => {
+                ("JournalFailed", "the node's disk does not take the agent's journal")
+            }
             (Drain::No, None) => (READY_REASON, "the agent takes work"),
         };
         let running = self.attempts.values().filter(|attempt| matches!(attempt.phase, Phase::Running { .. })).count();
