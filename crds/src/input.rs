@@ -65,8 +65,8 @@ pub struct Input {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
     /// Unpacks the one file that this input is: the guest sees what the archive holds. Tar: as it is; TarGz and TarZst: compressed. At most
-    /// 10000 files and directories; an archive with links, devices, absolute paths, .. or the same name twice is refused. Default: the
-    /// file stays what it is. digest is of the archive.
+    /// 10000 files and directories, and 1 GiB plus a hundred times the archive's own size. An archive with links, devices, absolute paths, ..
+    /// or the same name twice is refused. Default: the file stays what it is. digest is of the archive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unpack: Option<Unpack>,
     /// Where the source has nothing there, the directory is empty and the run goes on; status.absentInputs names the input. Default: the run

@@ -133,9 +133,9 @@ async fn an_index_leads_to_its_image_for_wasm() {
 async fn what_is_not_as_named_is_refused_with_its_reason() {
     let registry = Registry::start().expect("it starts");
     let (one, text) = (Layer::wasm(idle()), Layer::file("a", "text"));
-    registry.push("app", "one", &[one.clone()]).await.expect("pushed");
+    registry.push("app", "one", std::slice::from_ref(&one)).await.expect("pushed");
     registry.push("app", "two", &[one.clone(), one.clone()]).await.expect("pushed");
-    registry.push("app", "none", &[text.clone()]).await.expect("pushed");
+    registry.push("app", "none", std::slice::from_ref(&text)).await.expect("pushed");
     registry.push("app", "large", &[Layer::wasm(vec![0; 2 << 20])]).await.expect("pushed");
     registry.push("app", "elf", &[Layer::wasm(*b"\x7fELF")]).await.expect("pushed");
     let setup = Setup::new();

@@ -28,6 +28,9 @@ use crate::store::{self, Blob, Store};
 
 /// Most files and directories in one archive, whatever else is allowed.
 const MOST_ENTRIES: u64 = 10_000;
+/// Bytes that any archive may unpack to, and how many more for each of its own: text shrinks to a tenth, a bomb to less than a thousandth.
+const ALWAYS_BYTES: u64 = 1 << 30;
+const MOST_GROWTH: u64 = 100;
 /// Deepest path in an archive.
 const MOST_SEGMENTS: usize = 32;
 /// Most bytes between the contents of two files: headers, long names, extensions.
@@ -81,8 +84,8 @@ pub(crate) async fn of_tree(store: &Store, tree: &Tree, format: Unpack, limits: 
         let message = format!("unpack: there are {} files in place of one archive; name it, or remove unpack", tree.files.len());
         return Err(Failure::new(Reason::InvalidSpec, message));
     };
-    let limits = Limits { bytes: limits.input_bytes, entries: limits.input_entries.min(MOST_ENTRIES) };
     let archive = archive.blob.clone();
+    let limits = Limits::of(archive.size_bytes(), limits);
     let key = format!("unpack {format:?} {}", archive.digest());
     let work = async {
         let waiting = Waiting::default();
@@ -146,6 +149,16 @@ struct Unpacking<'a> {
     seen: BTreeSet<String>,
     directories: Vec<String>,
     files: Vec<TreeFile>,
+}
+
+// === impl Limits ===
+
+impl Limits {
+    /// Of an archive of so many bytes.
+    fn of(archive_bytes: u64, limits: &FetchLimits) -> Self {
+        let grown = archive_bytes.saturating_mul(MOST_GROWTH).saturating_add(ALWAYS_BYTES);
+        Self { bytes: limits.input_bytes.min(grown), entries: limits.input_entries.min(MOST_ENTRIES) }
+    }
 }
 
 // === impl Waiting ===

@@ -8,7 +8,7 @@ use crds::reason::Reason;
 use proptest::prelude::*;
 use tar::{Builder, EntryType, Header};
 
-use super::{HEADER_BYTES, Limits, MOST_ENTRIES, Refusal, unpack};
+use super::{FetchLimits, HEADER_BYTES, Limits, MOST_ENTRIES, Refusal, unpack};
 use crate::store::Store;
 
 const LIMITS: Limits = Limits { bytes: 16 << 20, entries: MOST_ENTRIES };
@@ -315,6 +315,20 @@ fn bombs_end_at_their_caps() {
     }
     assert_eq!(Place::new().unpack(&whole(&many(10)), Unpack::Tar, small).expect("ten are allowed").1.len(), 10);
     const { assert!(HEADER_BYTES < 2 << 20, "the rows above are larger") };
+}
+
+#[test]
+fn an_archive_grows_only_so_far() {
+    let limits = |input_bytes, input_entries| FetchLimits { input_bytes, input_entries, ..FetchLimits::default() };
+    for (archive_bytes, limits, expected) in [
+        (0, limits(u64::MAX, u64::MAX), (1 << 30, 10_000)),
+        (10 << 20, limits(64 << 30, 5), ((1 << 30) + (1000 << 20), 5)),
+        (10 << 30, limits(64 << 30, 100_000), (64 << 30, 10_000)),
+        (u64::MAX, limits(u64::MAX, 1), (u64::MAX, 1)),
+    ] {
+        let of = Limits::of(archive_bytes, &limits);
+        assert_eq!((of.bytes, of.entries), expected, "{archive_bytes}");
+    }
 }
 
 #[test]
