@@ -8,6 +8,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use crate::attempt;
+use crate::failure::Failure;
 use crate::fetch::{FetchConfig, Fetcher};
 use crate::lease::Deadline;
 use crate::prepare::CompiledModules;
@@ -69,7 +70,7 @@ pub enum Error {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     #[error("unable to set up fetching")]
-    Fetch(#[source] crate::failure::Failure),
+    Fetch(#[source] Failure),
     #[error("unable to start the zygote")]
     Zygote(#[source] std::io::Error),
 }
@@ -111,12 +112,21 @@ impl Runner {
         let cache = &config.cache_directory;
         let unusable = |source: Box<dyn std::error::Error + Send + Sync>| Error::Cache { path: cache.clone(), source };
         let store = Store::open(&cache.join("store"), config.store_capacity_bytes).map_err(|error| unusable(error.into()))?;
-        let compiled = CompiledModules::open(&cache.join("compiled"), raised.unwrap_or(Raised::ALL)).map_err(|error| unusable(error.into()))?;
+        let compiled =
+            CompiledModules::open(&cache.join("compiled"), raised.unwrap_or(Raised::ALL)).map_err(|error| unusable(error.into()))?;
         let work = cache.join("work");
         std::fs::create_dir_all(&work).map_err(|error| unusable(error.into()))?;
         sweep(&work);
         let fetcher = Fetcher::new(config.fetch, store).map_err(Error::Fetch)?;
         Ok(Self { fetcher, compiled, workers, work, limits: config.limits })
+    }
+
+    /// Whether guests can run here at all.
+    ///
+    /// # Errors
+    /// `SandboxUnavailable`, with which every attempt here ends: a wall is missing that this machine may not lack.
+    pub fn sandbox(&self) -> Result<(), Failure> {
+        self.workers.walls().map(drop)
     }
 
     /// Carries out one attempt. Every ending is a report.

@@ -87,7 +87,12 @@ pub fn missing() -> Vec<Wall> {
 /// # Errors
 /// `SandboxUnavailable`: a wall is missing that is not in `may_lack`.
 pub(crate) fn survey(may_lack: &[Wall]) -> Result<Raised, Failure> {
-    choose(&missing(), may_lack)
+    let missing = missing();
+    let raised = choose(&missing, may_lack)?;
+    for wall in missing {
+        tracing::warn!(%wall, "this machine lacks a wall, as it may: guests run without it");
+    }
+    Ok(raised)
 }
 
 fn choose(missing: &[Wall], may_lack: &[Wall]) -> Result<Raised, Failure> {
