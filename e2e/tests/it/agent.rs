@@ -2,6 +2,7 @@
 //! become. What survives faults is in `agent/faults.rs`, what the API server refuses in `agent/writes.rs`.
 
 mod faults;
+mod sealed;
 mod stage;
 mod writes;
 

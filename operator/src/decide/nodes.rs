@@ -131,7 +131,7 @@ pub(super) fn flush(state: &mut State, now: Now, actions: &mut Vec<Action>) {
             continue;
         }
         node.alone_since = None;
-        let write = NodeWrite {
+        let mut write = NodeWrite {
             node: name.clone(),
             uid: object.uid.clone(),
             epoch,
@@ -140,23 +140,23 @@ pub(super) fn flush(state: &mut State, now: Now, actions: &mut Vec<Action>) {
             key: object.key.clone(),
             ..split(&mut node.pending)
         };
-        let unseal = unneeded(object, &write);
-        let write = NodeWrite { unseal, ..write };
+        prune(object, &mut write);
         node.writing = Some(write.clone());
         actions.push(Action::WriteNode(write));
     }
 }
 
-/// What is sealed there for runs of which this write leaves nothing. It rides along; by itself it is no reason to write.
-fn unneeded(object: &NodeObject, write: &NodeWrite) -> BTreeSet<Arc<str>> {
+/// What is sealed there for runs of which this write leaves nothing goes with it; by itself it is no reason to write. Nor is anything
+/// sealed anew for such a run.
+fn prune(object: &NodeObject, write: &mut NodeWrite) {
     if object.sealed.is_empty() {
-        return BTreeSet::new();
+        return;
     }
     let stays = object.assignments.iter().filter(|(id, _)| !write.remove.contains(*id)).map(|(_, entry)| entry.sealed_key());
     let comes = write.add.values().map(|entry| sealed_key(&entry.uid, entry.run));
     let needed: BTreeSet<String> = stays.chain(comes).collect();
-    let anew = |key: &Arc<str>| write.seal.contains_key(key);
-    object.sealed.keys().filter(|key| !needed.contains(&***key) && !anew(key)).cloned().collect()
+    write.unseal = object.sealed.keys().filter(|key| !needed.contains(&***key)).cloned().collect();
+    write.seal.retain(|key, _| needed.contains(&**key));
 }
 
 /// When removals have waited long enough for company.

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use crds::job::WasmJob;
 use crds::names::AGENT_ACCOUNT;
-use crds::node::{AssignedJob, Assignment, AssignmentReport, Line as _, ReportStage, WasmNode};
+use crds::node::{AssignedJob, Assignment, AssignmentReport, Line as _, ReportStage, Sealed, WasmNode, sealed_key};
 use e2e::Cluster;
 use e2e::cluster::{Identity, Options, Running};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -157,6 +157,14 @@ impl Stage {
         let operations =
             entries.iter().map(|(id, entry)| json!({ "op": "add", "path": format!("/spec/assignments/{id}"), "value": entry.line() }));
         self.patch_spec(operations.collect()).await;
+    }
+
+    /// One entry with what is sealed for its run, in one write.
+    pub(super) async fn assign_sealed(&self, (id, entry): (&str, &Assignment), sealed: Option<&Sealed>) {
+        let mut changes = vec![json!({ "op": "add", "path": format!("/spec/assignments/{id}"), "value": entry.line() })];
+        let key = sealed_key(&entry.job.uid, entry.job.run);
+        changes.extend(sealed.map(|sealed| json!({ "op": "add", "path": format!("/spec/sealed/{key}"), "value": sealed.line() })));
+        self.patch_spec(changes).await;
     }
 
     pub(super) async fn cancel(&self, id: &str) {

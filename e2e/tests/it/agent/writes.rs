@@ -68,7 +68,7 @@ async fn a_failed_test_has_no_causes_and_a_refusal_has() {
         ("a test of a missing path", json!([{ "op": "test", "path": "/status/none", "value": 1 }]), false),
         ("a removal of a missing path", json!([{ "op": "remove", "path": "/status/reports/none" }]), false),
         ("the schema", report(json!({ "fence": "0", "stage": "Running" })), true),
-        ("a bound", report("x".repeat((32 << 10) + 1).into()), true),
+        ("a bound", report("x".repeat(crds::node::REPORT_CHARACTERS + 1).into()), true),
         ("a rule", json!([{ "op": "replace", "path": "/status/sequence", "value": sequence - 1 }]), true),
         ("a policy", ended(json!({ "reason": "Completed", "finishTime": "2026-01-01T00:00:00Z", "output": poisoned })), true),
     ];

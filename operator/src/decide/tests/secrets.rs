@@ -268,3 +268,17 @@ fn a_session_is_renewed_before_it_ends_as_long_as_its_run_needs_it() {
         assert!(write.seal.contains_key(SEALED) && write.add.is_empty() && write.unseal.is_empty(), "{write:?}");
     }
 }
+
+/// Its run ended while it was renewed.
+#[test]
+fn nothing_is_sealed_anew_for_a_run_that_is_over() {
+    let ended = json!({ ID: { "fence": FENCE, "stage": "Ended", "ended": { "reason": "Completed", "finishTime": second(5) } } });
+    let mut state = leader(&["n1"]);
+    state.observe(Event::Node { name: "n1".into(), object: Box::new(holding(2, "key", ended)) }, at(1));
+    assert!(matches!(decide(&mut state, at(1))[..], [Action::GetJob { .. }]));
+    state.observe(Event::SecretsRead { read: asked(Some("n1")), outcome: granted() }, at(1));
+    state.observe(Event::JobRead { uid: "uid-a".into(), job: None }, at(1));
+    let actions = decide(&mut state, at(1));
+    let write = written(&actions);
+    assert!(write.remove.contains(ID) && write.unseal.contains(SEALED) && write.seal.is_empty(), "{write:?}");
+}
