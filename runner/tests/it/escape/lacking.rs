@@ -22,6 +22,7 @@ async fn without(wall: Wall, other: Wall) {
     let place = Place::new();
     for may_lack in [vec![], vec![other]] {
         let runner = place.runner_that_may_lack(1, None, may_lack);
+        assert_eq!(runner.sandbox().unwrap_err().reason, Reason::SandboxUnavailable);
         let report = runner.run(place.task("refused", NOTHING)).await;
         let outcome = report.outcome;
         assert!(outcome.reason == Reason::SandboxUnavailable && outcome.exit_code.is_none(), "{outcome:?}");
@@ -30,6 +31,7 @@ async fn without(wall: Wall, other: Wall) {
         assert!(zygotes(std::process::id()).is_empty(), "nothing was started");
     }
     let runner = place.runner_that_may_lack(1, None, vec![wall]);
+    assert_eq!(runner.sandbox(), Ok(()));
     let outcome = runner.run(place.task("allowed", NOTHING)).await.outcome;
     assert_eq!(outcome.reason, Reason::Completed, "{outcome:?}");
 }
