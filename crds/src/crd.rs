@@ -146,6 +146,7 @@ fn whole(number: &mut Value) {
 pub fn strict(schema: &Value) -> Value {
     let mut strict = schema.clone();
     make_strict(&mut strict);
+    close_empty(&mut strict);
     let properties = strict["properties"].as_object_mut().expect("the kind's schema has properties");
     properties.insert("apiVersion".to_owned(), json!({ "type": "string", "enum": [format!("{}/{}", crate::GROUP, crate::VERSION)] }));
     properties.insert("kind".to_owned(), json!({ "type": "string", "enum": ["WasmJob"] }));
@@ -163,6 +164,18 @@ fn make_strict(schema: &mut Value) {
         keywords.insert("additionalProperties".to_owned(), Value::Bool(false));
     }
     children(keywords).for_each(make_strict);
+}
+
+/// An object without fields takes none. In `metadata`, which is not ours, such an object takes any.
+fn close_empty(schema: &mut Value) {
+    let Some(keywords) = schema.as_object_mut() else { return };
+    let is_open =
+        ["properties", "additionalProperties", "x-kubernetes-preserve-unknown-fields"].iter().any(|word| keywords.contains_key(*word));
+    if keywords.get("type").is_some_and(|of| of == "object") && !is_open {
+        keywords.insert("properties".to_owned(), json!({}));
+        keywords.insert("additionalProperties".to_owned(), Value::Bool(false));
+    }
+    children(keywords).for_each(close_empty);
 }
 
 /// The schema of `metadata`, which every kind has.

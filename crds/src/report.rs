@@ -108,7 +108,9 @@ pub enum NoConfigMap {
         "{bytes} bytes, names, stdout, stderr and exitCode included, are more than the {CONFIG_MAP_BYTES} of a ConfigMap: write less, or publish to s3"
     )]
     TooLarge { bytes: usize },
-    #[error("{keys} files, stdout, stderr and exitCode included, are more than the {CONFIG_MAP_KEYS} of a ConfigMap: write fewer, or publish to s3")]
+    #[error(
+        "{keys} files, stdout, stderr and exitCode included, are more than the {CONFIG_MAP_KEYS} of a ConfigMap: write fewer, or publish to s3"
+    )]
     TooMany { keys: usize },
     #[error("{key:?} is no key of a ConfigMap: write files at the top, named with letters, digits, -, _ and ., or publish to s3")]
     Key { key: String },

@@ -142,9 +142,12 @@ fn a_status_stays_small_whatever_a_guest_prints() {
 /// What nobody else has is on the node that ran it; the command line has none.
 #[test]
 fn an_output_that_is_published_nowhere_is_kept_on_its_node() {
-    for (uri, node, expected) in
-        [(None, Some("n1"), Some("n1")), (None, None, None), (Some("s3://results/a/"), Some("n1"), None), (Some("ipfs://bafy/"), None, None)]
-    {
+    for (uri, node, expected) in [
+        (None, Some("n1"), Some("n1")),
+        (None, None, None),
+        (Some("s3://results/a/"), Some("n1"), None),
+        (Some("ipfs://bafy/"), None, None),
+    ] {
         let mut report = ended(Reason::GuestExit);
         report.results[0].uri = uri.map(str::to_owned);
         let run = Run { number: 1, generation: 1, state: RunState::Ended(&report), attempt: 1, node_name: node };

@@ -68,6 +68,7 @@ fn unknown_field(name: &str, path: &str, schema: &Value, pointer: &str) -> Strin
         (Some((similarity, field)), _) if similarity > 0.9 => format!("is an unknown field: did you mean {field}?"),
         (_, [home]) if home != path => format!("is an unknown field here: it belongs under {home}"),
         (Some((_, field)), _) => format!("is an unknown field: did you mean {field}?"),
+        _ if known.is_empty() => "is an unknown field: there is none to set here, write {}".to_owned(),
         _ => format!("is an unknown field: known here are {}", known.join(", ")),
     }
 }
