@@ -116,7 +116,14 @@ fn consider(state: &mut State, uid: &Arc<str>, now: Now, actions: &mut Vec<Actio
         let Some((entry, report, given_up)) = on.entry(&id) else { continue };
         let step = step::with_work(
             job,
-            &Work { node: &node, entry, report, given_up, is_sealed_to_another: on.is_sealed_to_another(entry), unpublished: state.why_unpublished(uid, &entry.fence) },
+            &Work {
+                node: &node,
+                entry,
+                report,
+                given_up,
+                is_sealed_to_another: on.is_sealed_to_another(entry),
+                unpublished: state.why_unpublished(uid, &entry.fence),
+            },
             now.wall,
         );
         perform(state, uid, Some((&node, &id)), step, now, actions);

@@ -33,11 +33,8 @@ type SecretFiles = BTreeMap<String, SecretSlice<u8>>;
 /// Builds the inputs below `work`: what the guest sees of them.
 pub(crate) fn inputs(work: &Path, what: &WhatToRun, trees: &[Tree], given: &Given) -> Result<Vec<Preopen>, Failure> {
     let secret = |position: usize| given.inputs.get(&what.inputs[position].name);
-    let mut mounts: Vec<(String, &Tree, Option<&SecretFiles>)> = trees
-        .iter()
-        .enumerate()
-        .map(|(position, tree)| (absolute(&what.input_mount_path(position)), tree, secret(position)))
-        .collect();
+    let mut mounts: Vec<(String, &Tree, Option<&SecretFiles>)> =
+        trees.iter().enumerate().map(|(position, tree)| (absolute(&what.input_mount_path(position)), tree, secret(position))).collect();
     mounts.sort_by(|a, b| a.0.cmp(&b.0));
 
     let mut roots: Vec<(String, PathBuf)> = Vec::new();

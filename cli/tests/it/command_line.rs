@@ -80,7 +80,7 @@ fn usage_errors_are_2_and_refusals_125() {
     check(&["prog.wasm", "--width"], 2, "wasmjob run MODULE -- --its-flag");
     check(&["prog.wasm", "--timeout", "soon"], 2, "write seconds, or a time such as 30s, 5m or 1h30m");
     check(&["prog.wasm", "--memory", "256m"], 2, "write 256Mi");
-    check(&["prog.wasm", "-i", "ftp://h/a"], 2, "use http, https, s3 or ipfs");
+    check(&["prog.wasm", "-i", "ftp://h/a"], 2, "use http, https, s3, ipfs or oci");
     check(&["https://h/job.yaml"], 2, "save it first");
     check(&["missing.wasm"], 125, "wasmjob: FetchNotFound: missing.wasm: ");
     check(&["prog.wasm", "-i", "missing.txt"], 125, "wasmjob: FetchNotFound: missing.txt: ");

@@ -78,7 +78,8 @@ pub(crate) fn unpublished(job: &Job, entry: &Entry, node: &str, report: &Report,
         return fold(job, entry, node, &report, now);
     }
     let (since, last) = (Some(started(job, report)), Some(report));
-    let state = RunState::Stopped { reason: Reason::PublishFailed, message: why, since, at: report.finish_time.max(started(job, report)), last };
+    let state =
+        RunState::Stopped { reason: Reason::PublishFailed, message: why, since, at: report.finish_time.max(started(job, report)), last };
     let run = Run { number: job.run(), generation: job.generation, state, attempt: entry.attempt, node_name: Some(node) };
     of_this_run(WasmJobStatus::of_run(&run, now, job.unfinished()), job)
 }

@@ -23,7 +23,13 @@ fn lease(version: u64, node: &str) -> LeaseSeen {
 
 /// A leader of epoch 7 that sees these nodes, empty and alive, and all jobs, of which there are none.
 fn leader(names: &[&str]) -> State {
-    let mut state = State::new(Settings { epoch: 7, renew_before: Duration::from_mins(20), lost_after: LOST_AFTER, brake_for: Duration::from_mins(10), gone_after: GONE_AFTER });
+    let mut state = State::new(Settings {
+        epoch: 7,
+        renew_before: Duration::from_mins(20),
+        lost_after: LOST_AFTER,
+        brake_for: Duration::from_mins(10),
+        gone_after: GONE_AFTER,
+    });
     for name in names {
         state.observe(Event::Lease { node: (*name).into(), lease: lease(1, name) }, at(0));
         state.observe(Event::Node { name: (*name).into(), object: Box::new(node(name, 1, json!({}), json!({}))) }, at(0));

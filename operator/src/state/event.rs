@@ -133,7 +133,10 @@ pub enum StatusOutcome {
     /// It takes none of us.
     Denied,
     /// It was not written: the ConfigMap that it tells of cannot be made of what this attempt left.
-    Unpublished { fence: Arc<str>, why: String },
+    Unpublished {
+        fence: Arc<str>,
+        why: String,
+    },
 }
 
 impl State {

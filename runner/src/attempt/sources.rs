@@ -188,9 +188,8 @@ pub(crate) fn stdin(task: &Task, trees: &[Tree]) -> Result<File, Failure> {
             (None, 1) => files.values().next(),
             (None, count) => return Err(missing(format!("input {:?} holds {count} files: set spec.stdin.input.path", named.name))),
         };
-        let value = value.ok_or_else(|| {
-            missing(format!("input {:?} holds no file {:?}", named.name, named.path.as_deref().unwrap_or_default()))
-        })?;
+        let value = value
+            .ok_or_else(|| missing(format!("input {:?} holds no file {:?}", named.name, named.path.as_deref().unwrap_or_default())))?;
         return in_memory(value.expose_secret()).map_err(failed);
     }
     let tree = position.and_then(|position| trees.get(position)).ok_or_else(|| missing(format!("there is no input {:?}", named.name)))?;

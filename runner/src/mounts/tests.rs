@@ -47,7 +47,8 @@ fn two_files_at_one_place_are_refused_and_neither_is_lost() {
     let (root, work) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
     let store = Store::open(root.path(), 1 << 20).expect("a store");
     let trees = [tree(&store, &[("second/x", "1")]), tree(&store, &[("x", "2")])];
-    let failure = inputs(work.path(), &what(&[("first", None), ("second", None)]), &trees, &Given::default()).expect_err("both want /inputs/second/x");
+    let failure = inputs(work.path(), &what(&[("first", None), ("second", None)]), &trees, &Given::default())
+        .expect_err("both want /inputs/second/x");
     assert_eq!(failure.reason, Reason::InvalidSpec);
     assert!(failure.message.contains("/inputs/second") && failure.message.contains("mount paths of their own"), "{failure}");
 }

@@ -158,7 +158,8 @@ pub(super) fn alone(words: &[String]) -> anyhow::Result<()> {
         }
         ["s3", endpoint, access_key, secret_key] => {
             let credentials = SharedCredentialsProvider::new(Credentials::new(*access_key, *secret_key, None, None, "bench"));
-            config.s3 = S3Access { credentials: Some(credentials), region: None, endpoint: Some((*endpoint).to_owned()), ..S3Access::default() };
+            config.s3 =
+                S3Access { credentials: Some(credentials), region: None, endpoint: Some((*endpoint).to_owned()), ..S3Access::default() };
             s3 = S3Source { bucket: BUCKET.to_owned(), key: Some(KEY.to_owned()), ..S3Source::default() };
             Source::S3(&s3)
         }

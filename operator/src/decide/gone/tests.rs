@@ -32,7 +32,8 @@ fn goes() -> Event {
 /// What is taken away of n1 at each of these seconds, after what happened until then.
 fn taken(events: Vec<(u64, Event)>, seconds: &[u64]) -> Vec<(u64, Option<u64>, Option<u64>)> {
     let (lost_after, minutes) = (Duration::from_secs(30), Duration::from_mins(10));
-    let mut state = State::new(Settings { epoch: 7, renew_before: Duration::from_mins(20), lost_after, brake_for: minutes, gone_after: minutes });
+    let mut state =
+        State::new(Settings { epoch: 7, renew_before: Duration::from_mins(20), lost_after, brake_for: minutes, gone_after: minutes });
     state.observe(Event::JobsListed { namespace: None, uids: BTreeSet::new() }, at(0));
     state.begin();
     let mut events = events.into_iter().peekable();
@@ -86,7 +87,13 @@ fn a_node_that_is_gone_for_long_is_forgotten() {
 
 #[test]
 fn nothing_is_kept_of_a_node_that_is_forgotten() {
-    let mut state = State::new(Settings { epoch: 7, renew_before: Duration::from_mins(20), lost_after: Duration::ZERO, brake_for: Duration::ZERO, gone_after: Duration::ZERO });
+    let mut state = State::new(Settings {
+        epoch: 7,
+        renew_before: Duration::from_mins(20),
+        lost_after: Duration::ZERO,
+        brake_for: Duration::ZERO,
+        gone_after: Duration::ZERO,
+    });
     for event in [object(2, json!({})), lease(3, ""), listed(&[])] {
         state.observe(event, at(1));
     }

@@ -13,8 +13,11 @@ fn identity() -> Identity {
 #[test]
 fn a_guest_is_told_which_run_it_is_and_the_spec_wins() {
     let given = Given { env: vec![("WASMJOB_RUN".to_owned(), "hidden".into())], ..Given::default() };
-    let told =
-        environment(&identity(), &what(json!({"module": {}, "env": [{"name": "PWD", "value": "/data"}, {"name": "A", "value": "b"}]})), &given);
+    let told = environment(
+        &identity(),
+        &what(json!({"module": {}, "env": [{"name": "PWD", "value": "/data"}, {"name": "A", "value": "b"}]})),
+        &given,
+    );
     let expected = [
         ("JOB_COMPLETION_INDEX", "3"),
         ("BACALHAU_PARTITION_INDEX", "3"),
