@@ -9,7 +9,6 @@ use crds::node::NodeResources;
 use crds::resources::Quantity;
 use kube::Api;
 use runner::Runner;
-use runner::fetch::address::AddressPolicy;
 use runner::fetch::ipfs::IpfsAccess;
 use runner::fetch::s3::S3Access;
 use runner::fetch::{FetchConfig, FetchLimits};
@@ -223,6 +222,7 @@ impl Agent {
             scratch: scratch(&self.config.state_directory),
             metrics: self.metrics.clone(),
             requests: Semaphore::new(REQUESTS_AT_ONCE),
+            digests_required: self.config.digests_required.clone(),
             default_memory_bytes: self.config.default_memory_bytes,
             memory_bytes: self.config.memory_bytes,
         }
@@ -232,7 +232,7 @@ impl Agent {
         let config = &self.config;
         let fetch = FetchConfig {
             limits: FetchLimits::default(),
-            addresses: AddressPolicy { allow_private: config.allow_private_addresses, ..AddressPolicy::default() },
+            addresses: config.addresses.clone(),
             // Each task brings its own: no namespace falls back on somebody else's.
             s3: S3Access::default(),
             ipfs: IpfsAccess { gateways: config.ipfs_gateways.clone(), rpc: config.ipfs_apis.clone() },

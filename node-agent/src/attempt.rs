@@ -3,6 +3,7 @@
 //! Writes nothing to the API server and decides nothing about other entries.
 
 mod config_maps;
+mod digests;
 mod job;
 mod secrets;
 
@@ -43,6 +44,8 @@ pub(crate) struct Means {
     pub(crate) metrics: Metrics,
     /// Requests at once: each takes a connection.
     pub(crate) requests: Semaphore,
+    /// Namespaces whose jobs say the digest of whatever may change at its source.
+    pub(crate) digests_required: Vec<String>,
     /// Of a guest whose job sets no limit.
     pub(crate) default_memory_bytes: u64,
     /// Of all guests together.
@@ -95,6 +98,7 @@ async fn attempt(means: &Means, order: Order) -> Result<Report, Failure> {
     let started = async { if likely { Some(means.journal.started(&id, &entry.fence).await) } else { None } };
     let (job, started) = tokio::join!(job::read(means, &entry.job, PATIENCE), started);
     let job = job?;
+    digests::check(&means.digests_required, &entry.job.namespace, &job.spec.run)?;
     let granted = secrets::open(&grants, &job.spec.run)?;
     let memory_bytes = memory(means, &job)?;
     let (admit, admitted) = oneshot::channel();

@@ -7,6 +7,8 @@ use std::time::Duration;
 use clap::Parser;
 use crds::names;
 use crds::resources::Quantity;
+use ipnet::IpNet;
+use runner::fetch::address::AddressPolicy;
 use runner::walls::Wall;
 use url::Url;
 
@@ -58,6 +60,19 @@ struct Flags {
     /// Let jobs fetch from and publish to private and loopback addresses: for tests and laboratories.
     #[arg(long)]
     allow_private_addresses: bool,
+    /// Network that jobs may reach although it is not public, such as 10.20.0.0/16: an object store on the premises. May be repeated.
+    #[arg(long = "allow-network", value_name = "CIDR")]
+    allowed_networks: Vec<IpNet>,
+    /// Name that jobs may use although it is internal, such as minio.storage.svc.cluster.local; its addresses have to be allowed too. May be repeated.
+    #[arg(long = "allow-host", value_name = "NAME")]
+    allowed_hosts: Vec<String>,
+    /// Port that jobs may reach besides 80, 443 and 8443. May be repeated.
+    #[arg(long = "allow-port", value_name = "PORT")]
+    allowed_ports: Vec<u16>,
+    /// Namespace whose jobs must say the digest of whatever may change at its source: http, s3, tags of OCI images. May be repeated; * is
+    /// every namespace.
+    #[arg(long = "require-digests", value_name = "NAMESPACE")]
+    digests_required: Vec<String>,
     /// Wall that this node's kernel may lack, landlock or seccomp; may be repeated. Where another one is missing nothing runs
     /// (SandboxUnavailable).
     #[arg(long = "may-lack-wall", value_name = "WALL")]
@@ -108,7 +123,8 @@ pub struct Config {
     pub s3_credentials: Option<PathBuf>,
     pub ipfs_gateways: Vec<Url>,
     pub ipfs_apis: Vec<Url>,
-    pub allow_private_addresses: bool,
+    pub addresses: AddressPolicy,
+    pub digests_required: Vec<String>,
     pub may_lack: Vec<Wall>,
     pub kept_outputs_bytes: u64,
     pub store_capacity_bytes: u64,
@@ -174,7 +190,13 @@ impl Config {
             s3_credentials: flags.s3_credentials,
             ipfs_gateways: flags.ipfs_gateways,
             ipfs_apis: flags.ipfs_apis,
-            allow_private_addresses: flags.allow_private_addresses,
+            addresses: AddressPolicy {
+                allow_private: flags.allow_private_addresses,
+                allowed: flags.allowed_networks,
+                allowed_hosts: flags.allowed_hosts.iter().map(|host| host.trim_end_matches('.').to_ascii_lowercase()).collect(),
+                allowed_ports: flags.allowed_ports,
+            },
+            digests_required: flags.digests_required,
             may_lack: flags.may_lack,
             drain: flags.drain_seconds,
             listen: flags.listen,

@@ -3,6 +3,7 @@
 
 mod faults;
 mod sealed;
+mod sources;
 mod stage;
 mod writes;
 

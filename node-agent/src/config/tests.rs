@@ -18,6 +18,27 @@ fn flags_become_numbers() {
 }
 
 #[test]
+fn what_jobs_may_reach_is_what_the_flags_say() {
+    let flags = [
+        "--allow-network",
+        "10.20.0.0/16",
+        "--allow-host",
+        "MinIO.storage.svc.cluster.local.",
+        "--allow-port",
+        "9000",
+        "--require-digests",
+        "*",
+    ];
+    let config = of(&flags).expect("they are good");
+    assert!(config.addresses.check([10, 20, 1, 1].into()).is_ok() && config.addresses.check([10, 21, 1, 1].into()).is_err());
+    assert!(
+        config.addresses.check_name("minio.storage.svc.cluster.local").is_ok()
+            && config.addresses.check_name("kubernetes.default.svc").is_err()
+    );
+    assert_eq!((config.addresses.allowed_ports, config.digests_required), (vec![9000], vec!["*".to_owned()]));
+}
+
+#[test]
 fn what_cannot_work_is_refused() {
     let rows: [(&[&str], &str); 6] = [
         (&["--fence-seconds", "28"], "must be less than"),

@@ -15,6 +15,8 @@ pub struct AddressPolicy {
     pub allow_private: bool,
     /// Networks that may be reached although they are not public: an object store on the premises.
     pub allowed: Vec<IpNet>,
+    /// Names that may be used although they are internal, in lower case and without a final dot. Their addresses are judged all the same.
+    pub allowed_hosts: Vec<String>,
     /// Ports that may be reached besides 80, 443 and 8443.
     pub allowed_ports: Vec<u16>,
 }
@@ -97,6 +99,9 @@ impl AddressPolicy {
             return Ok(());
         }
         let bare = name.trim_end_matches('.').to_ascii_lowercase();
+        if self.allowed_hosts.contains(&bare) {
+            return Ok(());
+        }
         let internal = INTERNAL_SUFFIXES.iter().any(|suffix| bare == *suffix || bare.ends_with(&format!(".{suffix}")));
         match (internal, bare.contains('.')) {
             (true, _) => Err(Refused { what: name.to_owned(), why: "a name of an internal network" }),

@@ -95,7 +95,10 @@ impl Stage {
         let mut command = Command::new(e2e::built("wasmjob-agent").expect("it is built"));
         command.env_clear().args(["--node-name", &self.node, "--namespace", &self.namespace, "--pod-uid", &identity.pod.uid]);
         command.arg("--kubeconfig").arg(&identity.kubeconfig).arg("--state-directory").arg(state);
-        command.args(["--allow-private-addresses", "--default-memory", "64Mi", "--log", "info,node_agent=debug"]).args(flags);
+        if !flags.contains(&"--allow-network") {
+            command.arg("--allow-private-addresses");
+        }
+        command.args(["--default-memory", "64Mi", "--log", "info,node_agent=debug"]).args(flags);
         self.cluster.run(identity.clone(), command).expect("it starts")
     }
 
