@@ -201,7 +201,9 @@ async fn is_published(status: &Value, minio: &Minio) -> String {
 
     let keys = minio.list("results").await.expect("listed");
     let found: Vec<_> = keys.iter().filter_map(|key| key.strip_prefix(prefix)).collect();
-    let expected = ["annotated.png", "annotated_gradients.png", "gradients.png", "manifest.json", "original.png", "shrunk.png"];
+    let beside = [("exitCode", "0"), ("stderr", ""), ("stdout", PROGRESS)];
+    let mut expected: Vec<_> = PNGS.into_iter().chain(beside.map(|(name, _)| name)).chain(["manifest.json"]).collect();
+    expected.sort_unstable();
     assert_eq!(found, expected);
 
     let manifest = minio.get("results", &format!("{prefix}manifest.json")).await.expect("read");
@@ -213,7 +215,9 @@ async fn is_published(status: &Value, minio: &Minio) -> String {
         assert!(bytes == *expected, "{path}");
         listed.push(serde_json::json!({"digest": sha256(&bytes).to_string(), "path": path, "sizeBytes": bytes.len()}));
     }
-    assert_eq!(manifest, serde_json::json!({"files": listed, "version": 1}));
+    let beside = beside
+        .map(|(name, text)| serde_json::json!({"digest": sha256(text.as_bytes()).to_string(), "path": name, "sizeBytes": text.len()}));
+    assert_eq!(manifest, serde_json::json!({"beside": beside, "files": listed, "version": 1}));
     let size: usize = PICTURES.values().map(Vec::len).sum();
     assert_eq!((&result["name"], &result["files"], &result["sizeBytes"]), (&"outputs".into(), &5.into(), &size.into()));
     prefix.to_owned()

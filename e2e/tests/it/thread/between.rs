@@ -101,7 +101,7 @@ impl Place<'_> {
         assert!(prefix.starts_with(&format!("results/{job}/1-0-{attempt}-")), "{job}: {uri}");
         let keys = self.minio.list(BUCKET).await.expect("listed");
         let of_it: Vec<&str> = keys.iter().filter_map(|key| key.strip_prefix(prefix)).collect();
-        assert_eq!((result.files, of_it), (1, vec!["made", "manifest.json"]), "{job}");
+        assert_eq!((result.files, of_it), (1, vec!["exitCode", "made", "manifest.json", "stderr", "stdout"]), "{job}");
     }
 }
 
