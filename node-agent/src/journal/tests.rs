@@ -93,8 +93,9 @@ proptest! {
         let directory = tempfile::tempdir().expect("a folder");
         let (bytes, ends) = written();
         let cut = cut % (bytes.len() + 1);
-        let whole = ends.iter().filter(|end| **end <= cut).count();
         let torn: Vec<u8> = bytes[..cut].iter().copied().chain(garbage).collect();
+        // What a disk leaves may by chance be just what was cut off.
+        let whole = ends.iter().take_while(|end| torn.get(..**end) == Some(&bytes[..**end])).count();
         left(directory.path(), torn);
         let at = |from: usize, past: Past| if whole >= from { past } else { Past::NotStarted };
         let a = if whole >= 3 { ended("exit 3") } else { at(1, Past::Started) };
